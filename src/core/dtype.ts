@@ -1,0 +1,55 @@
+/** Element types. f16 and bf16 are stored as 16-bit patterns; a backend that lacks a dtype refuses it by name. */
+export type DType = "f32" | "f64" | "f16" | "bf16" | "i32" | "u32" | "u8" | "bool";
+
+export type TypedArray =
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Uint8Array<ArrayBuffer>;
+
+interface ArrayConstructor {
+  new (length: number): TypedArray;
+  new (buffer: ArrayBuffer, offset?: number, length?: number): TypedArray;
+  from(values: ArrayLike<number>): TypedArray;
+  readonly BYTES_PER_ELEMENT: number;
+}
+
+const arrays: Record<DType, ArrayConstructor> = {
+  f32: Float32Array as ArrayConstructor,
+  f64: Float64Array as ArrayConstructor,
+  f16: Uint16Array as ArrayConstructor,
+  bf16: Uint16Array as ArrayConstructor,
+  i32: Int32Array as ArrayConstructor,
+  u32: Uint32Array as ArrayConstructor,
+  u8: Uint8Array as ArrayConstructor,
+  bool: Uint8Array as ArrayConstructor,
+};
+
+export const dtypes = Object.keys(arrays) as readonly DType[];
+
+/** A dense row-major array in host memory: what data sets, files and `Tensor.data()` exchange. */
+export interface HostArray {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TypedArray;
+}
+
+/** The typed-array constructor that stores `dtype`. */
+export const arrayType = (dtype: DType): ArrayConstructor => arrays[dtype];
+
+/** Bytes per element. */
+export const byteSize = (dtype: DType): number => arrays[dtype].BYTES_PER_ELEMENT;
+
+export const isFloat = (dtype: DType): boolean =>
+  dtype === "f32" || dtype === "f64" || dtype === "f16" || dtype === "bf16";
+
+const rank: Record<DType, number> = { bool: 0, u8: 1, u32: 2, i32: 3, f16: 4, bf16: 4, f32: 5, f64: 6 };
+
+/** The dtype of a binary operation on two tensors: floats win over integers, wider wins over narrower. */
+export function promote(a: DType, b: DType): DType {
+  if (a === b) return a;
+  if (rank[a] === rank[b]) return "f32"; // f16 with bf16
+  return rank[a] > rank[b] ? a : b;
+}
