@@ -1,0 +1,21 @@
+import type { DType, TypedArray } from "../core/dtype.ts";
+import type { Graph } from "../graph/node.ts";
+
+/** A compiled graph. */
+export interface Executable {
+  /**
+   * Runs once. `inputs` follow `graph.inputs`; the result follows `graph.outputs`. An output that updates an input is
+   * written into that input's array and returned as that array. Every other output is a fresh array.
+   */
+  run(inputs: readonly TypedArray[]): TypedArray[];
+  /** The compiled program as text, for people. */
+  describe(): string;
+}
+
+/** What executes graphs. */
+export interface Backend {
+  readonly name: string;
+  /** Dtypes it computes in; any other is refused by name when a graph is compiled. */
+  readonly dtypes: ReadonlySet<DType>;
+  compile(graph: Graph): Executable;
+}

@@ -1,0 +1,136 @@
+import { isFloat } from "../core/dtype.ts";
+import { ShapeError, showShape } from "../core/errors.ts";
+import { sameShape } from "../core/shape.ts";
+import { makeNode, type Node, type Primitive } from "../graph/node.ts";
+import { permute } from "./movement.ts";
+
+/** Batched matrix product: [b.., m, k] x [b.., k, n] -> [b.., m, n], batch axes equal. */
+export const dotPrim: Primitive<Record<string, never>> = {
+  name: "dot",
+  infer([x, y]) {
+    const [rank, m, k, n] = [x.shape.length, x.shape.at(-2), x.shape.at(-1), y.shape.at(-1)];
+    const batch = x.shape.slice(0, -2);
+    if (
+      m === undefined ||
+      k === undefined ||
+      n === undefined ||
+      y.shape.length !== rank ||
+      y.shape[rank - 2] !== k ||
+      !sameShape(batch, y.shape.slice(0, -2))
+    )
+      throw new ShapeError(
+        `dot: ${showShape(x.shape)} x ${showShape(y.shape)} do not multiply; the rule is [b.., m, k] x [b.., k, n]`,
+      );
+    if (x.dtype !== y.dtype || !isFloat(x.dtype))
+      throw new ShapeError(`dot: takes two tensors of one float dtype, got ${x.dtype} and ${y.dtype}; cast first`);
+    return { shape: [...batch, m, n], dtype: x.dtype };
+  },
+  vjp: ({ ct, inputs: [x, y] }) => [dot(ct, swapLast(y)), dot(swapLast(x), ct)],
+};
+export const dot = (x: Node, y: Node): Node => makeNode(dotPrim, [x, y], {});
+
+const swapLast = (x: Node): Node => {
+  const perm = x.shape.map((_, i) => i);
+  const n = perm.length;
+  [perm[n - 1], perm[n - 2]] = [perm[n - 2], perm[n - 1]];
+  return permute(x, perm);
+};
+
+/** One entry per spatial axis. */
+export interface ConvAttrs {
+  readonly stride: readonly number[];
+  readonly padding: readonly (readonly [low: number, high: number])[];
+  readonly dilation: readonly number[];
+  readonly groups: number;
+}
+
+/** Output extent of one spatial axis. */
+export const convExtent = (
+  x: number,
+  kernel: number,
+  stride: number,
+  [lo, hi]: readonly [number, number],
+  dilation: number,
+): number => Math.floor((x + lo + hi - (kernel - 1) * dilation - 1) / stride) + 1;
+
+function checkConv(name: string, x: Node, w: Node): void {
+  if (x.dtype !== w.dtype || !isFloat(x.dtype))
+    throw new ShapeError(`${name}: takes two tensors of one float dtype, got ${x.dtype} and ${w.dtype}; cast first`);
+  if (x.shape.length !== w.shape.length || x.shape.length < 3 || x.shape.length > 5)
+    throw new ShapeError(`${name}: ${showShape(x.shape)} and ${showShape(w.shape)} must both have rank 3, 4 or 5`);
+}
+
+/** Cross-correlation: x [n, c, s..], w [o, c / groups, k..] -> [n, o, s'..]; 1 to 3 spatial axes. */
+export const convPrim: Primitive<ConvAttrs> = {
+  name: "conv",
+  infer([x, w], { stride, padding, dilation, groups }) {
+    checkConv("conv", x, w);
+    const [n, c, ...spatial] = x.shape;
+    const [o, cg, ...kernel] = w.shape;
+    if (cg * groups !== c)
+      throw new ShapeError(
+        `conv: weight ${showShape(w.shape)} with ${groups} group(s) expects ${cg * groups} input channels, x is ${showShape(x.shape)}`,
+      );
+    if (o % groups) throw new ShapeError(`conv: ${o} output channels do not divide into ${groups} groups`);
+    const out = spatial.map((d, i) => convExtent(d, kernel[i], stride[i], padding[i], dilation[i]));
+    if (out.some((d) => d < 1))
+      throw new ShapeError(
+        `conv: kernel ${showShape(kernel)} (dilation [${dilation}]) is larger than the padded input; x is ${showShape(x.shape)}, padding ${JSON.stringify(padding)}`,
+      );
+    return { shape: [n, o, ...out], dtype: x.dtype };
+  },
+  vjp: ({ ct, inputs: [x, w], attrs }) => [
+    convInputGrad(ct, w, { ...attrs, spatial: x.shape.slice(2) }),
+    convWeightGrad(x, ct, { ...attrs, kernel: w.shape.slice(2) }),
+  ],
+};
+export const conv = (x: Node, w: Node, attrs: ConvAttrs): Node => makeNode(convPrim, [x, w], attrs);
+
+export interface ConvInputGradAttrs extends ConvAttrs {
+  /** Spatial extents of the result. */
+  readonly spatial: readonly number[];
+}
+/** Adjoint of `conv` in x, which is transposed convolution: y [n, o, s'..], w [o, c / groups, k..] -> [n, c, s..]. */
+export const convInputGradPrim: Primitive<ConvInputGradAttrs> = {
+  name: "convInputGrad",
+  infer([y, w], { groups, spatial }) {
+    checkConv("convInputGrad", y, w);
+    if (y.shape[1] !== w.shape[0])
+      throw new ShapeError(
+        `convInputGrad: weight ${showShape(w.shape)} expects ${w.shape[0]} channels, y is ${showShape(y.shape)}`,
+      );
+    return { shape: [y.shape[0], w.shape[1] * groups, ...spatial], dtype: y.dtype };
+  },
+  vjp: ({ ct, inputs: [y, w], attrs }) => [
+    conv(ct, w, convAttrs(attrs)),
+    convWeightGrad(ct, y, { ...convAttrs(attrs), kernel: w.shape.slice(2) }),
+  ],
+};
+export const convInputGrad = (y: Node, w: Node, attrs: ConvInputGradAttrs): Node =>
+  makeNode(convInputGradPrim, [y, w], attrs);
+
+export interface ConvWeightGradAttrs extends ConvAttrs {
+  /** Spatial extents of the result. */
+  readonly kernel: readonly number[];
+}
+/** Adjoint of `conv` in w: x [n, c, s..], y [n, o, s'..] -> [o, c / groups, k..]. */
+export const convWeightGradPrim: Primitive<ConvWeightGradAttrs> = {
+  name: "convWeightGrad",
+  infer([x, y], { groups, kernel }) {
+    checkConv("convWeightGrad", x, y);
+    return { shape: [y.shape[1], x.shape[1] / groups, ...kernel], dtype: x.dtype };
+  },
+  vjp: ({ ct, inputs: [x, y], attrs }) => [
+    convInputGrad(y, ct, { ...convAttrs(attrs), spatial: x.shape.slice(2) }),
+    conv(x, ct, convAttrs(attrs)),
+  ],
+};
+export const convWeightGrad = (x: Node, y: Node, attrs: ConvWeightGradAttrs): Node =>
+  makeNode(convWeightGradPrim, [x, y], attrs);
+
+const convAttrs = ({ stride, padding, dilation, groups }: ConvAttrs): ConvAttrs => ({
+  stride,
+  padding,
+  dilation,
+  groups,
+});

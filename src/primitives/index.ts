@@ -1,0 +1,83 @@
+import type { Primitive } from "../graph/node.ts";
+import * as broadcast from "./broadcast.ts";
+import * as contract from "./contract.ts";
+import * as control from "./control.ts";
+import * as e from "./elementwise.ts";
+import * as indexing from "./indexing.ts";
+import * as leaf from "./leaf.ts";
+import * as movement from "./movement.ts";
+import * as reduce from "./reduce.ts";
+
+/** The closed set, by name. */
+export const primitives = {
+  constant: leaf.constantPrim,
+  iota: leaf.iotaPrim,
+  data: leaf.dataPrim,
+  input: leaf.inputPrim,
+  neg: e.negPrim,
+  abs: e.absPrim,
+  sign: e.signPrim,
+  floor: e.floorPrim,
+  ceil: e.ceilPrim,
+  round: e.roundPrim,
+  exp: e.expPrim,
+  expm1: e.expm1Prim,
+  log: e.logPrim,
+  log1p: e.log1pPrim,
+  sqrt: e.sqrtPrim,
+  sin: e.sinPrim,
+  cos: e.cosPrim,
+  atan: e.atanPrim,
+  tanh: e.tanhPrim,
+  erf: e.erfPrim,
+  not: e.notPrim,
+  add: e.addPrim,
+  sub: e.subPrim,
+  mul: e.mulPrim,
+  div: e.divPrim,
+  mod: e.modPrim,
+  pow: e.powPrim,
+  maximum: e.maximumPrim,
+  minimum: e.minimumPrim,
+  eq: e.eqPrim,
+  ne: e.nePrim,
+  lt: e.ltPrim,
+  le: e.lePrim,
+  gt: e.gtPrim,
+  ge: e.gePrim,
+  and: e.andPrim,
+  or: e.orPrim,
+  xor: e.xorPrim,
+  where: e.wherePrim,
+  cast: e.castPrim,
+  sum: broadcast.sumPrim,
+  prod: reduce.prodPrim,
+  max: reduce.maxPrim,
+  min: reduce.minPrim,
+  argmax: reduce.argmaxPrim,
+  argmin: reduce.argminPrim,
+  cumsum: reduce.cumsumPrim,
+  reshape: broadcast.reshapePrim,
+  permute: movement.permutePrim,
+  broadcast: broadcast.broadcastPrim,
+  slice: movement.slicePrim,
+  pad: movement.padPrim,
+  flip: movement.flipPrim,
+  concat: movement.concatPrim,
+  unfold: movement.unfoldPrim,
+  fold: movement.foldPrim,
+  dot: contract.dotPrim,
+  conv: contract.convPrim,
+  convInputGrad: contract.convInputGradPrim,
+  convWeightGrad: contract.convWeightGradPrim,
+  gather: indexing.gatherPrim,
+  scatterAdd: indexing.scatterAddPrim,
+  argsort: indexing.argsortPrim,
+  stopGradient: control.stopGradientPrim,
+  barrier: control.barrierPrim,
+  scan: control.scanPrim,
+  pick: control.pickPrim,
+  randomBits: control.randomBitsPrim,
+} satisfies Record<string, Primitive>;
+
+export type PrimitiveName = keyof typeof primitives;
