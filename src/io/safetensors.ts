@@ -1,0 +1,165 @@
+/** The safetensors format: an 8-byte length, a JSON header, then the tensors one after the other.
+ *  https://github.com/huggingface/safetensors#format */
+import { type FileHandle, open } from "node:fs/promises";
+import type { DType, HostArray } from "../core/dtype.ts";
+import { byteSize } from "../core/dtype.ts";
+import { FormatError, ManabiError, showShape, unknownName } from "../core/errors.ts";
+import { writeAtomic } from "./atomic.ts";
+import { decode, type FileDType } from "./safetensors-decode.ts";
+import { headerLengthLimit, parseHeader, type TensorInfo } from "./safetensors-header.ts";
+
+export interface ReadOptions {
+  /** Give F16 and BF16 tensors as f32, in which the engine computes; otherwise as 16-bit patterns. Default true. */
+  readonly widen?: boolean;
+}
+
+/** An open safetensors file: the header is read and checked, tensors are read when asked for. */
+export interface SafetensorsFile {
+  /** Tensor names in the order of their bytes. */
+  readonly names: readonly string[];
+  /** The `__metadata__` strings. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Dtype as the file spells it, shape and byte span. Throws on an unknown name. */
+  info(name: string): TensorInfo;
+  /** Reads one tensor. I64, U64 and U16, I16, I8 become i32 (U32 u32); a value that does not fit is an error. */
+  read(name: string, options?: ReadOptions): Promise<HostArray>;
+  close(): Promise<void>;
+}
+
+/** Opens a file and checks its header; throws `FormatError` when it is truncated, corrupt or hostile. */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "ENOENT" ? new ManabiError(`${path}: no such file`, { cause: error }) : error;
+  });
+  try {
+    const { size } = await file.stat();
+    const read = (position: number, length: number) => readSpan(file, path, position, length);
+    const close = () => file.close();
+    return await openSource(path, size, { read, close });
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** All tensors of a file by name, in the order of their bytes. */
+export async function readSafetensors(path: string, options?: ReadOptions): Promise<Map<string, HostArray>> {
+  return readAll(await openSafetensors(path), options);
+}
+
+/** All tensors of a safetensors file that is already in memory; `label` stands for the path in errors. */
+export async function parseSafetensors(
+  buffer: ArrayBuffer,
+  options?: ReadOptions & { readonly label?: string },
+): Promise<Map<string, HostArray>> {
+  const read = async (position: number, length: number) => buffer.slice(position, position + length);
+  const source = { read, close: async () => {} };
+  return readAll(await openSource(options?.label ?? "safetensors buffer", buffer.byteLength, source), options);
+}
+
+interface Source {
+  read(position: number, length: number): Promise<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
+async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Map<string, HostArray>> {
+  try {
+    const tensors = new Map<string, HostArray>();
+    for (const name of file.names) tensors.set(name, await file.read(name, options));
+    return tensors;
+  } finally {
+    await file.close();
+  }
+}
+
+async function openSource(path: string, size: number, source: Source): Promise<SafetensorsFile> {
+  if (size < 8) throw new FormatError(`${path}: ${size} bytes are too few for a safetensors file (at least 8)`);
+  const claimed = new DataView(await source.read(0, 8)).getBigUint64(0, true);
+  if (claimed > headerLengthLimit)
+    throw new FormatError(`${path}: the header claims ${claimed} bytes; at most ${headerLengthLimit} are allowed`);
+  const length = Number(claimed);
+  if (length > size - 8)
+    throw new FormatError(`${path}: the header claims ${length} bytes, but the file has only ${size - 8} more`);
+  const { tensors, metadata } = parseHeader(path, await source.read(8, length), size - 8 - length);
+  const info = (name: string): TensorInfo => {
+    const found = tensors.get(name);
+    if (!found) throw unknownName("tensor", name, tensors.keys());
+    return found;
+  };
+  const read = async (name: string, options: ReadOptions = {}): Promise<HostArray> => {
+    const tensor = info(name);
+    const bytes = await source.read(8 + length + tensor.begin, tensor.end - tensor.begin);
+    return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? true);
+  };
+  return { names: [...tensors.keys()], metadata, info, read, close: source.close };
+}
+
+async function readSpan(file: FileHandle, path: string, position: number, length: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await file.read(bytes, at, Math.min(length - at, 1 << 30), position + at);
+    if (bytesRead === 0) throw new FormatError(`${path}: the file ended at byte ${position + at} while being read`);
+    at += bytesRead;
+  }
+  return bytes.buffer;
+}
+
+const fileDTypes: Record<DType, FileDType> = {
+  f32: "F32",
+  f64: "F64",
+  f16: "F16",
+  bf16: "BF16",
+  i32: "I32",
+  u32: "U32",
+  u8: "U8",
+  bool: "BOOL",
+};
+
+export type NamedTensors = ReadonlyMap<string, HostArray> | Readonly<Record<string, HostArray>>;
+
+/** Tensors in the order in which a file holds them: wider elements first, which keeps every tensor aligned, then by
+ *  name; so the same tensors give the same bytes whatever order they come in. */
+export function fileOrder(tensors: NamedTensors): [string, HostArray][] {
+  const entries = tensors instanceof Map ? [...tensors] : Object.entries(tensors);
+  return entries.sort(([a, x], [b, y]) => byteSize(y.dtype) - byteSize(x.dtype) || (a < b ? -1 : 1));
+}
+
+/** Writes tensors and `__metadata__` atomically, one tensor at a time; equal input gives equal bytes. */
+export async function writeSafetensors(
+  path: string,
+  tensors: NamedTensors,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const entries = fileOrder(tensors);
+  const header = encodeHeader(entries, metadata);
+  await writeAtomic(path, async (file) => {
+    await file.write(header);
+    for (const [, { data }] of entries) await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  });
+}
+
+function encodeHeader(entries: [string, HostArray][], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const fields: [string, unknown][] = [];
+  const strings = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (strings.length) fields.push(["__metadata__", Object.fromEntries(strings)]);
+  let end = 0;
+  for (const [name, { dtype, shape, data }] of entries) {
+    if (name === "__metadata__")
+      throw new ManabiError(`a tensor cannot be named "__metadata__"; the format reserves it`);
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (count !== data.length)
+      throw new ManabiError(`tensor "${name}": shape ${showShape(shape)} holds ${count} values, data ${data.length}`);
+    const begin = end;
+    end += data.byteLength;
+    fields.push([name, { dtype: fileDTypes[dtype], shape, data_offsets: [begin, end] }]);
+  }
+  // Not Object.fromEntries: it would move integer-like names such as "0" to the front.
+  const json = `{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",")}}`;
+  const length = Math.ceil(Buffer.byteLength(json) / 8) * 8;
+  if (length > headerLengthLimit)
+    throw new ManabiError(`the header would take ${length} bytes; at most ${headerLengthLimit} are allowed`);
+  const bytes = Buffer.alloc(8 + length, " ");
+  bytes.writeBigUInt64LE(BigInt(length));
+  bytes.write(json, 8);
+  return bytes;
+}
