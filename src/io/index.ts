@@ -1,6 +1,21 @@
 /** Files: safetensors, checkpoints, atomic writes. */
 export { type AtomicContent, type AtomicFile, copyAtomic, makeFolder, WriteError, writeAtomic } from "./atomic.ts";
 export {
+  type Checkpoint,
+  type LoadOptions,
+  loadCheckpoint,
+  type Parts,
+  readCheckpoint,
+  type SaveOptions,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+export {
+  type BestCheckpoint,
+  CheckpointFolder,
+  type CheckpointFolderOptions,
+  latestCheckpoint,
+} from "./checkpoint-folder.ts";
+export {
   type NamedTensors,
   openSafetensors,
   parseSafetensors,
@@ -11,3 +26,4 @@ export {
 } from "./safetensors.ts";
 export type { FileDType } from "./safetensors-decode.ts";
 export type { TensorInfo } from "./safetensors-header.ts";
+export type { Stateful, StateLayout, StateLeaf, StateTree } from "./state.ts";
