@@ -1,0 +1,68 @@
+import { arrayType, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
+import { ManabiError, showShape } from "../../core/errors.ts";
+import { sizeOf } from "../../core/shape.ts";
+import { type DataAttrs, type Node, reachable } from "../../graph/node.ts";
+import { printGraph } from "../../graph/print.ts";
+import { type ScanAttrs, scanPrim } from "../../primitives/control.ts";
+import { dataPrim } from "../../primitives/leaf.ts";
+import type { Backend } from "../backend.ts";
+import { makeProgram } from "./program.ts";
+
+const supported: ReadonlySet<DType> = new Set(dtypes.filter((d) => d !== "f16" && d !== "bf16"));
+
+/**
+ * Plain loops over the nodes, f64 arithmetic rounded to each node's dtype: the oracle of the other backends, and what
+ * runs where there is no compiler.
+ */
+export const reference: Backend = {
+  name: "reference",
+  dtypes: supported,
+  compile(graph) {
+    checkDtypes([...graph.inputs, ...graph.outputs]);
+    const program = makeProgram(graph);
+    const leaves = reachable(graph.outputs).filter((node) => node.prim === dataPrim);
+    const held = leaves.map((node) => (node.attrs as DataAttrs).data);
+    return {
+      run(inputs) {
+        checkInputs(graph.inputs, inputs);
+        const taken = new Set([...inputs, ...held]);
+        const results = program(inputs).map((value) => {
+          const own = taken.has(value) ? value.slice() : value;
+          taken.add(own);
+          return own;
+        });
+        // Only now, when every result is an array of its own: an update may read what another one overwrites.
+        for (const { input, output } of graph.updates) inputs[input].set(results[output]);
+        for (const { input, output } of graph.updates) results[output] = inputs[input];
+        return results;
+      },
+      describe: () => printGraph(graph),
+    };
+  },
+};
+
+function checkDtypes(roots: readonly Node[]): void {
+  for (const { prim, dtype, shape, attrs } of reachable(roots)) {
+    if (!supported.has(dtype))
+      throw new ManabiError(
+        `reference: ${dtype} is not supported (${prim.name} gives ${dtype}${showShape(shape)}); ` +
+          `it computes in ${[...supported].join(", ")}: cast to f32`,
+      );
+    if (prim === scanPrim) {
+      const { body } = attrs as ScanAttrs;
+      checkDtypes([...body.inputs, ...body.outputs]);
+    }
+  }
+}
+
+function checkInputs(nodes: readonly Node[], arrays: readonly TypedArray[]): void {
+  if (arrays.length !== nodes.length)
+    throw new ManabiError(`reference: the graph takes ${nodes.length} inputs, got ${arrays.length}`);
+  nodes.forEach(({ shape, dtype }, i) => {
+    if (!(arrays[i] instanceof arrayType(dtype)) || arrays[i].length !== sizeOf(shape))
+      throw new ManabiError(
+        `reference: input ${i} is ${dtype}${showShape(shape)} and takes a ${arrayType(dtype).name} of ` +
+          `${sizeOf(shape)} values, got a ${arrays[i].constructor.name} of ${arrays[i].length}`,
+      );
+  });
+}
