@@ -82,9 +82,10 @@ export const [divPrim, div] = binary("div", "same", ({ ct, out, inputs: [, y] })
 export const [modPrim, mod] = binary("mod", "same", ({ ct, inputs: [x, y] }) => [ct, neg(mul(ct, floor(div(x, y))))]);
 export const [powPrim, pow] = binary("pow", "same", ({ ct, out, inputs: [x, y] }) => {
   const [zero, one] = [constantLike(x, 0), constantLike(x, 1)];
-  // d/dx is 0 where y is 0, even at x = 0; d/dy is 0 where x is 0 and y >= 0. The inner `where` keeps log finite.
-  const dx = where(eq(y, zero), zero, mul(mul(ct, y), pow(x, sub(y, one))));
+  // d/dx is 0 where y is 0, even at x = 0; d/dy is 0 where x is 0 and y >= 0. The inner `where`s keep powers and log
+  // finite there, for gradients of higher order too.
   const dead = eq(x, zero);
+  const dx = mul(mul(ct, y), pow(where(and(dead, eq(y, zero)), one, x), sub(y, one)));
   const dy = where(dead, zero, mul(mul(ct, out), log(where(dead, one, x))));
   return [dx, dy];
 });
