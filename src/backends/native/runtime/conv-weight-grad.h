@@ -1,0 +1,283 @@
+/* Convolution, gradient of the weights: dw[o, (c, tap)] = sum over images and positions of dy[o, p] x[c, p + tap].
+ *
+ * The GEMM tile computes the transpose, rows = (c, tap), columns = o, depth = positions: A is then one scalar of x per
+ * tap, read straight from the padded box through a table of positions (no im2col), and B is dy transposed, packed a
+ * panel of output channels at a time. A task owns a run of images, a run of channels and a buffer of its own; the
+ * buffers of the runs of images are added in order, so the result does not depend on which thread ran what. */
+#ifndef MNB_CONV_WEIGHT_GRAD_H
+#define MNB_CONV_WEIGHT_GRAD_H
+
+#include "conv-box.h"
+#include "gemm.h"
+
+enum {
+  POSITIONS_PER_SPLIT = 2048, /* positions that pay for a buffer of the weights' size */
+  MIN_SLICE_ROWS = 48,        /* (channel, tap) rows that pay for transposing dy */
+  SMALL_WEIGHTS = 1 << 16,
+  THIN_TAPS = 5
+};
+
+struct weight_grad {
+  const struct conv_plan *plan;
+  const real *x, *dy;
+  real *out;
+  struct conv_box box;
+  int64_t bands, band_dim, units;     /* a unit is a band of a run of images; units of one split go in order */
+  int64_t images;                     /* images per unit */
+  int64_t image_splits, channel_splits;
+  int64_t positions;                  /* depth of one product */
+  int64_t out_pitch;                  /* output channels of a group, rounded up to whole panels */
+  int64_t box_elements;               /* of one image */
+  int64_t *offsets;
+  real *sums;                         /* [group][image split][row][out_pitch] */
+};
+
+/* Up to `count` positions of the unit from position `p` on (counted over its images and its band): where they lie in
+ * the box. */
+static void list_positions(int64_t *from, const struct weight_grad *g, const int64_t lo[3], const int64_t hi[3],
+                           int64_t p, int64_t count) {
+  const struct conv_plan *plan = g->plan;
+  int64_t size[3], volume = 1;
+  for (int d = 0; d < 3; d++) volume *= size[d] = hi[d] - lo[d];
+  int64_t image_from = plan->in_place ? plan->groups * plan->channels * plan->source_volume : g->box_elements;
+  while (count > 0) {
+    int64_t q = p % volume, x = q % size[2], y = q / size[2] % size[1], z = q / (size[1] * size[2]);
+    int64_t at = p / volume * image_from + z * g->box.pitch[0] + y * g->box.pitch[1] + x;
+    int64_t run = mnb_min(count, size[2] - x);
+    for (int64_t i = 0; i < run; i++) *from++ = at + i;
+    p += run;
+    count -= run;
+  }
+}
+
+/* dy of output channels [o, o + lanes) at positions [p, p + count) of the unit, as [position][TILE_COLS]. `first` is
+ * the unit's first position in its first image. */
+static void pack_dy(real *panel, const struct weight_grad *g, const real *dy, int64_t band_volume, int64_t first,
+                    int lanes, int64_t p, int64_t count) {
+  const struct conv_plan *plan = g->plan;
+  int64_t image_step = plan->groups * plan->rows * plan->out_volume;
+  while (count > 0) {
+    int64_t image = p / band_volume, q = p % band_volume, run = mnb_min(count, band_volume - q);
+    pack_b(panel, dy + image * image_step + first + q, plan->out_volume, 1, lanes, run);
+    panel += run * TILE_COLS;
+    p += run;
+    count -= run;
+  }
+}
+
+/* Adds the products of `count` positions to the sums of all rows [0, rows) and all output channels. */
+static void add_products(const struct weight_grad *g, const real *base, const int64_t *offset, const int64_t *from,
+                         const real *panel, real *sums, int64_t rows, int64_t count, int accumulate) {
+  struct tile t = {.depth = count, .a_index = from, .b = {panel, panel + LANES}, .b_step = TILE_COLS,
+                   .c_step = g->out_pitch, .accumulate = accumulate};
+  for (int64_t row = 0; row < rows; row += TILE_ROWS) {
+    int valid = (int)mnb_min(TILE_ROWS, rows - row);
+    for (int r = 0; r < TILE_ROWS; r++) t.a[r] = base + offset[row + mnb_min(r, valid - 1)];
+    t.c[0] = sums + row * g->out_pitch;
+    t.c[1] = t.c[0] + LANES;
+    run_tile(&t, INDEXED_STRIDED, valid, TILE_COLS);
+  }
+}
+
+static int64_t panel_elements(const struct weight_grad *g) { return mnb_round_up(g->positions * TILE_COLS + LANES, 16); }
+
+static void weight_grad_task(void *ctx, int64_t task, int thread) {
+  const struct weight_grad *g = ctx;
+  const struct conv_plan *plan = g->plan;
+  int64_t channel_split = task % g->channel_splits, image_split = task / g->channel_splits % g->image_splits;
+  int64_t group = task / (g->channel_splits * g->image_splits);
+  int64_t c0 = mnb_split(plan->channels, g->channel_splits, channel_split);
+  int64_t channels = mnb_split(plan->channels, g->channel_splits, channel_split + 1) - c0;
+  int64_t rows = channels * plan->volume;
+  real *sums = g->sums + ((group * g->image_splits + image_split) * plan->channels + c0) * plan->volume * g->out_pitch;
+  real *panel = mnb_scratch(thread), *box_memory = panel + panel_elements(g);
+  int64_t *from = (int64_t *)(box_memory + (plan->in_place ? 0 : mnb_round_up(g->images * g->box_elements, 16)));
+  int64_t image_volume = plan->groups * plan->channels * plan->source_volume;
+  int accumulate = 0;
+  int64_t last = mnb_split(g->units, g->image_splits, image_split + 1);
+  for (int64_t unit = mnb_split(g->units, g->image_splits, image_split); unit < last; unit++) {
+    int64_t first = unit / g->bands * g->images, images = mnb_min(g->images, plan->n - first);
+    int64_t lo[3], hi[3], band = unit % g->bands;
+    memcpy(lo, plan->lo, sizeof lo);
+    memcpy(hi, plan->hi, sizeof hi);
+    hi[g->band_dim] = mnb_split(plan->hi[g->band_dim], g->bands, band + 1);
+    lo[g->band_dim] = mnb_split(plan->hi[g->band_dim], g->bands, band);
+    int64_t band_volume = (hi[0] - lo[0]) * (hi[1] - lo[1]) * (hi[2] - lo[2]);
+    int64_t first_position = (lo[0] * plan->out_size[1] + lo[1]) * plan->out_size[2] + lo[2];
+    const real *x = g->x + first * image_volume + (group * plan->channels + c0) * plan->source_volume, *base = x;
+    if (plan->in_place) {
+      for (int d = 0; d < 3; d++) base += lo[d] * g->box.pitch[d];
+    } else {
+      struct conv_box box = g->box;
+      for (int d = 0; d < 3; d++) {
+        box.lo[d] = lo[d];
+        box.extent[d] = hi[d] - lo[d] + plan->max_shift[d];
+      }
+      base = box_memory;
+      for (int64_t i = 0; i < images; i++) {
+        fill_box(box_memory + i * g->box_elements, x + i * image_volume, plan, &box, channels);
+      }
+    }
+    const real *dy = g->dy + (first * plan->groups + group) * plan->rows * plan->out_volume;
+    int64_t total = images * band_volume, blocks = mnb_ceil_div(total, g->positions);
+    for (int64_t block = 0; block < blocks; block++, accumulate = 1) {
+      int64_t p = mnb_split(total, blocks, block), count = mnb_split(total, blocks, block + 1) - p;
+      list_positions(from, g, lo, hi, p, count);
+      for (int64_t o = 0; o < plan->rows; o += TILE_COLS) {
+        pack_dy(panel, g, dy + o * plan->out_volume, band_volume, first_position,
+                (int)mnb_min(TILE_COLS, plan->rows - o), p, count);
+        add_products(g, base, g->offsets, from, panel, sums + o, rows, count, accumulate);
+      }
+    }
+  }
+  if (!accumulate) memset(sums, 0, (size_t)(rows * g->out_pitch) * sizeof(real));
+}
+
+/* Task: one panel of output channels of one group. Adds the splits and transposes to [o][row]. */
+static void collect_task(void *ctx, int64_t task, int thread) {
+  (void)thread;
+  const struct weight_grad *g = ctx;
+  int64_t rows = g->plan->channels * g->plan->volume, split_step = rows * g->out_pitch;
+  int64_t blocks = g->out_pitch / LANES, group = task / blocks, o = task % blocks * LANES;
+  const real *sums = g->sums + group * g->image_splits * split_step + o;
+  int64_t lanes = mnb_min(LANES, g->plan->rows - o);
+  real *out = g->out + (group * g->plan->rows + o) * rows;
+  for (int64_t row = 0; row < rows; row += LANES) {
+    int64_t count = mnb_min(LANES, rows - row);
+    vec total[LANES];
+    UNROLL for (int r = 0; r < LANES; r++) total[r] = (vec){0};
+    for (int64_t split = 0; split < g->image_splits; split++) {
+      const real *from = sums + split * split_step + row * g->out_pitch;
+      UNROLL for (int r = 0; r < LANES; r++) {
+        if (r < count) total[r] += load(from + r * g->out_pitch);
+      }
+    }
+    transpose_lanes(total);
+    for (int l = 0; l < lanes; l++) {
+      real *to = out + l * rows + row;
+      if (count == LANES) store(to, total[l]);
+      else memcpy(to, &total[l], (size_t)count * sizeof(real));
+    }
+  }
+}
+
+/* ---- depthwise: one source channel per group ---- */
+
+static void weight_grad_thin_task(void *ctx, int64_t group, int thread) {
+  const struct weight_grad *g = ctx;
+  const struct conv_plan *plan = g->plan;
+  real *box = mnb_scratch(thread);
+  lane_mask tail = first_lanes((int)(plan->out_size[2] % LANES));
+  int64_t width = plan->out_size[2], lines = plan->out_size[0] * plan->out_size[1];
+  memset(g->out + group * plan->rows * plan->volume, 0, (size_t)(plan->rows * plan->volume) * sizeof(real));
+  for (int64_t n = 0; n < plan->n; n++) {
+    fill_box(box, g->x + (n * plan->groups + group) * plan->source_volume, plan, &g->box, 1);
+    for (int64_t o = 0; o < plan->rows; o++) {
+      const real *dy = g->dy + ((n * plan->groups + group) * plan->rows + o) * plan->out_volume;
+      real *out = g->out + (group * plan->rows + o) * plan->volume;
+      for (int64_t tap = 0; tap < plan->volume; tap += THIN_TAPS) {
+        int taps = (int)mnb_min(THIN_TAPS, plan->volume - tap);
+        const real *from[THIN_TAPS];
+        for (int t = 0; t < THIN_TAPS; t++) from[t] = box + g->offsets[tap + mnb_min(t, taps - 1)];
+        vec acc[THIN_TAPS];
+        UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] = (vec){0};
+        for (int64_t line = 0; line < lines; line++) {
+          int64_t at = line / plan->out_size[1] * g->box.pitch[0] + line % plan->out_size[1] * g->box.pitch[1];
+          const real *row = dy + line * width;
+          for (int64_t x = 0; x < width; x += LANES) {
+            if (x + LANES <= width) {
+              vec d = load(row + x);
+              UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * load(from[t] + at + x);
+            } else { /* both sides are cleared beyond the row: 0 times whatever lies there may be NaN */
+              vec d = {0};
+              memcpy(&d, row + x, (size_t)(width - x) * sizeof(real));
+              UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * keep_lanes(load(from[t] + at + x), tail);
+            }
+          }
+        }
+        for (int t = 0; t < taps; t++) out[tap + t] += sum_lanes(acc[t]);
+      }
+    }
+  }
+}
+
+/* ---- set-up ---- */
+
+/* How the work is cut. Runs of images need buffers that must be added up; runs of channels transpose dy once each. */
+static void choose_weight_grad(struct weight_grad *g) {
+  const struct conv_plan *plan = g->plan;
+  int64_t threads = mnb_threads(), volume = plan->out_volume;
+  const int64_t *size = plan->out_size;
+  g->band_dim = size[0] > 1 ? 0 : size[1] > 1 ? 1 : 2;
+  g->positions = depth_block();
+  g->images = mnb_max(1, mnb_min(plan->n / (2 * threads), g->positions / volume));
+  g->bands = 1;
+  int64_t weights = plan->rows * plan->channels * plan->volume;
+  int64_t wanted = threads == 1 ? 1 : mnb_ceil_div(2 * threads, plan->groups);
+  int64_t splits = mnb_max(1, plan->n * volume / POSITIONS_PER_SPLIT);
+  g->image_splits = mnb_min(splits, weights <= SMALL_WEIGHTS ? wanted : mnb_ceil_div(wanted, 2));
+  int64_t slices = mnb_max(1, plan->channels * plan->volume / MIN_SLICE_ROWS);
+  g->channel_splits = mnb_min(mnb_min(plan->channels, slices), mnb_ceil_div(wanted, g->image_splits));
+  if (!plan->in_place) { /* a band's box should stay in L2 */
+    int64_t channels = mnb_ceil_div(plan->channels, g->channel_splits);
+    int64_t row_bytes = channels * conv_phases(plan) * volume / size[g->band_dim] * (int64_t)sizeof(real);
+    int64_t fit = mnb_max(4, mnb_cache_bytes(2) / 2 / row_bytes);
+    g->bands = mnb_ceil_div(size[g->band_dim], fit);
+  }
+  if (g->bands > 1) g->images = 1;
+  int64_t image_units = mnb_ceil_div(plan->n, g->images);
+  if (image_units * g->bands < g->image_splits) {
+    g->bands = mnb_min(size[g->band_dim], mnb_ceil_div(g->image_splits, image_units));
+  }
+  g->units = image_units * g->bands;
+  g->image_splits = mnb_min(g->image_splits, g->units);
+}
+
+/* buf: x, y, w. Parameters: struct conv_shape. */
+void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
+  struct conv_shape shape;
+  struct conv_plan plan;
+  conv_read_shape(&shape, p);
+  int64_t total = shape.o * (shape.groups ? shape.c / shape.groups : 0) * conv_volume(shape.kernel);
+  if (total == 0) return;
+  if (shape.n * conv_volume(shape.out) * conv_volume(shape.in) == 0) {
+    memset(buf[2], 0, (size_t)total * sizeof(real));
+    return;
+  }
+  if (conv_plan_forward(&plan, &shape) != 0) return;
+  struct weight_grad g = {.plan = &plan, .x = buf[0], .dy = buf[1], .out = buf[2]};
+  int64_t rows = plan.channels * plan.volume, table_bytes = mnb_round_up(rows * (int64_t)sizeof(int64_t), MNB_ALIGN);
+  int thin = plan.channels == 1 && plan.groups > 1;
+  if (thin) {
+    plan.in_place = 0;
+    conv_box_layout(&g.box, &plan, plan.lo, plan.hi);
+    g.offsets = mnb_shared(table_bytes);
+    if (g.offsets && mnb_scratch_reserve((g.box.channel + TILE_COLS) * (int64_t)sizeof(real)) == 0) {
+      conv_tap_offsets(g.offsets, &plan, plan.part, &g.box);
+      mnb_parallel(plan.groups, weight_grad_thin_task, &g);
+    }
+    conv_plan_free(&plan);
+    return;
+  }
+  choose_weight_grad(&g);
+  int64_t hi[3];
+  memcpy(hi, plan.hi, sizeof hi);
+  hi[g.band_dim] = mnb_ceil_div(hi[g.band_dim], g.bands);
+  conv_box_layout(&g.box, &plan, plan.lo, hi);
+  int64_t channels = mnb_ceil_div(plan.channels, g.channel_splits);
+  g.box_elements = channels * g.box.channel;
+  g.out_pitch = mnb_round_up(plan.rows, TILE_COLS);
+  int64_t sums = plan.groups * g.image_splits * rows * g.out_pitch;
+  char *shared = mnb_shared(table_bytes + sums * (int64_t)sizeof(real));
+  int64_t scratch = panel_elements(&g) + (plan.in_place ? 0 : mnb_round_up(g.images * g.box_elements, 16)) + TILE_COLS;
+  if (shared && mnb_scratch_reserve(scratch * (int64_t)sizeof(real) + g.positions * (int64_t)sizeof(int64_t)) == 0) {
+    g.offsets = (int64_t *)shared;
+    g.sums = (real *)(shared + table_bytes);
+    conv_tap_offsets(g.offsets, &plan, plan.part, &g.box);
+    mnb_parallel(plan.groups * g.image_splits * g.channel_splits, weight_grad_task, &g);
+    mnb_parallel(plan.groups * g.out_pitch / LANES, collect_task, &g);
+  }
+  conv_plan_free(&plan);
+}
+
+#endif

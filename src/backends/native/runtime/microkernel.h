@@ -1,0 +1,143 @@
+/* The GEMM tile: TILE_ROWS x TILE_COLS of C held in registers, C (+)= A B over `depth` steps.
+ *
+ * Every matrix product and convolution ends here; they differ in where a step finds its operands:
+ *   A packed    [depth][rows], written by the packers
+ *   A strided   element (i, k) at a[i] + k * a_step: a matrix as it lies in memory
+ *   A indexed   element (i, k) at a[i] + a_index[k]: taps of an image (weight gradient)
+ *   B strided   row k at b + k * b_step: packed panels (b_step = TILE_COLS) or a matrix as it lies
+ *   B indexed   row k at b + b_index[k], separately for the two vectors: taps of an image (forward)
+ * Fewer rows have kernels of their own (ROW_CLASSES); at the right edge a tile computes into a buffer. */
+#ifndef MNB_MICROKERNEL_H
+#define MNB_MICROKERNEL_H
+
+#include "real.h"
+
+#if VECTOR_BYTES == 64
+enum { TILE_ROWS = 14 };
+#define ROW_CLASSES(f) f(14) f(8) f(4) f(2)
+#elif defined(__aarch64__)
+enum { TILE_ROWS = 12 };
+#define ROW_CLASSES(f) f(12) f(8) f(4) f(2)
+#else
+enum { TILE_ROWS = 6 };
+#define ROW_CLASSES(f) f(6) f(4) f(2)
+#endif
+enum { TILE_COLS = 2 * LANES };
+
+struct tile {
+  int64_t depth;
+  const real *a[TILE_ROWS]; /* only a[0] if A is packed */
+  int64_t a_step;
+  const int64_t *a_index;
+  const real *b[2]; /* the left and the right vector */
+  int64_t b_step;
+  const int64_t *b_index;
+  real *c[2]; /* row i of the left and the right vector at c[v] + i * c_step */
+  int64_t c_step;
+  int accumulate; /* C += instead of C = */
+};
+
+enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED };
+
+INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
+  vec acc[TILE_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
+  const int a_packed = kind == PACKED_STRIDED || kind == PACKED_INDEXED;
+  const real *a[TILE_ROWS];
+  UNROLL for (int i = 0; i < rows; i++) a[i] = a_packed ? t->a[0] + i : t->a[i];
+  const real *b0 = t->b[0], *b1 = t->b[1], *packed = t->a[0];
+  const int64_t *a_index = t->a_index, *b_index = t->b_index;
+  const int64_t depth = t->depth, a_step = t->a_step, b_step = t->b_step;
+  int64_t a_at = 0;
+  for (int64_t k = 0; k < depth; k++) {
+    vec left, right;
+    if (kind == PACKED_INDEXED) {
+      left = load(b0 + b_index[k]);
+      right = load(b1 + b_index[k]);
+    } else {
+      left = load(b0);
+      right = load(b0 + LANES);
+      b0 += b_step;
+    }
+    if (kind == INDEXED_STRIDED) a_at = a_index[k];
+    UNROLL for (int i = 0; i < rows; i++) {
+      vec x = splat(a_packed ? packed[i] : a[i][a_at]);
+      acc[i][0] += x * left;
+      acc[i][1] += x * right;
+    }
+    if (a_packed) packed += rows;
+    if (kind == STRIDED_STRIDED) a_at += a_step;
+  }
+  real *c0 = t->c[0], *c1 = t->c[1];
+  if (t->accumulate) {
+    UNROLL for (int i = 0; i < rows; i++) {
+      store(c0 + i * t->c_step, load(c0 + i * t->c_step) + acc[i][0]);
+      store(c1 + i * t->c_step, load(c1 + i * t->c_step) + acc[i][1]);
+    }
+  } else {
+    UNROLL for (int i = 0; i < rows; i++) {
+      store(c0 + i * t->c_step, acc[i][0]);
+      store(c1 + i * t->c_step, acc[i][1]);
+    }
+  }
+}
+
+#define DEFINE_KERNELS(rows)                                                                       \
+  HOT void tile_packed_strided_##rows(const struct tile *t) { tile_body(t, PACKED_STRIDED, rows); }   \
+  HOT void tile_packed_indexed_##rows(const struct tile *t) { tile_body(t, PACKED_INDEXED, rows); }   \
+  HOT void tile_strided_strided_##rows(const struct tile *t) { tile_body(t, STRIDED_STRIDED, rows); } \
+  HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); }
+ROW_CLASSES(DEFINE_KERNELS)
+
+/* The height of the kernel that serves `rows` rows: also the row pitch of a packed panel of so many rows. */
+INLINE int row_class(int rows) {
+#define AT_MOST(class) \
+  if (rows <= class) best = class;
+  int best = TILE_ROWS;
+  ROW_CLASSES(AT_MOST)
+  return best;
+}
+
+#define CASE(rows)                                                \
+  case rows:                                                      \
+    if (kind == PACKED_STRIDED) tile_packed_strided_##rows(t);       \
+    else if (kind == PACKED_INDEXED) tile_packed_indexed_##rows(t);  \
+    else if (kind == STRIDED_STRIDED) tile_strided_strided_##rows(t); \
+    else tile_indexed_strided_##rows(t);                             \
+    break;
+
+/* Runs the kernel for `rows` (a row class). */
+INLINE void run_kernel_rows(const struct tile *t, enum tile_kind kind, int rows) {
+  switch (rows) { ROW_CLASSES(CASE) }
+}
+
+/* Computes the tile into `out`, dense [rows][TILE_COLS]. */
+INLINE void run_tile_aside(const struct tile *t, enum tile_kind kind, int rows, real *out) {
+  struct tile aside = *t;
+  aside.c[0] = out;
+  aside.c[1] = out + LANES;
+  aside.c_step = TILE_COLS;
+  aside.accumulate = 0;
+  run_kernel_rows(&aside, kind, row_class(rows));
+}
+
+/* Computes `rows` x `cols` of a tile whose C is contiguous; never writes outside of them. */
+INLINE void run_tile(const struct tile *t, enum tile_kind kind, int rows, int cols) {
+  if (cols == TILE_COLS && rows == row_class(rows)) {
+    run_kernel_rows(t, kind, rows);
+    return;
+  }
+  real out[TILE_ROWS * TILE_COLS];
+  run_tile_aside(t, kind, rows, out);
+  for (int i = 0; i < rows; i++) {
+    real *c = t->c[0] + i * t->c_step;
+    const real *from = out + i * TILE_COLS;
+    if (t->accumulate) {
+      for (int j = 0; j < cols; j++) c[j] += from[j];
+    } else {
+      memcpy(c, from, (size_t)cols * sizeof(real));
+    }
+  }
+}
+
+#endif

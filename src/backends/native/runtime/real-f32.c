@@ -1,0 +1,5 @@
+/* The float templates for f32. */
+#define REAL_BITS 32
+#include "gemm.h"
+#include "conv-gather.h"
+#include "conv-weight-grad.h"

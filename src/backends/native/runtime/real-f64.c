@@ -1,0 +1,5 @@
+/* The float templates for f64. */
+#define REAL_BITS 64
+#include "gemm.h"
+#include "conv-gather.h"
+#include "conv-weight-grad.h"

@@ -1,0 +1,106 @@
+/* One float width: `real`, its vectors, and their few operations, all from GCC/Clang vector extensions.
+ *
+ * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. */
+#ifndef MNB_REAL_H
+#define MNB_REAL_H
+
+#include "runtime.h"
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+
+#if REAL_BITS == 32
+typedef float real;
+typedef int32_t lane_index;
+#define OP_NAME(name) mnb_##name##_f32
+#else
+typedef double real;
+typedef int64_t lane_index;
+#define OP_NAME(name) mnb_##name##_f64
+#endif
+
+enum { LANES = VECTOR_BYTES * 8 / REAL_BITS };
+
+typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
+typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BITS / 8), may_alias));
+typedef lane_index lane_mask __attribute__((vector_size(VECTOR_BYTES)));
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#define HOT static __attribute__((noinline, unused))
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
+INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
+INLINE vec splat(real x) { return x - (vec){0}; }
+
+INLINE real sum_lanes(vec v) {
+  real total = 0;
+  for (int i = 0; i < LANES; i++) total += v[i];
+  return total;
+}
+
+/* All ones in the first n lanes; and a vector with the other lanes set to zero. */
+INLINE lane_mask first_lanes(int n) {
+  lane_mask mask;
+  for (int l = 0; l < LANES; l++) mask[l] = l < n ? -1 : 0;
+  return mask;
+}
+INLINE vec keep_lanes(vec v, lane_mask mask) { return (vec)((lane_mask)v & mask); }
+
+/* TRANSPOSE_STEP(x, y, d): swaps the off-diagonal d x d blocks of the rows x and y, which lie d rows apart. */
+#define LOW(l, d) ((l) & (d) ? LANES + (l) - (d) : (l))
+#define HIGH(l, d) ((l) & (d) ? LANES + (l) : (l) + (d))
+#define EACH2(f, d, b) f((b), d), f((b) + 1, d)
+#define EACH4(f, d, b) EACH2(f, d, b), EACH2(f, d, (b) + 2)
+#define EACH8(f, d, b) EACH4(f, d, b), EACH4(f, d, (b) + 4)
+#define EACH16(f, d, b) EACH8(f, d, b), EACH8(f, d, (b) + 8)
+#if VECTOR_BYTES * 8 / REAL_BITS == 2
+#define EACH_LANE EACH2
+#elif VECTOR_BYTES * 8 / REAL_BITS == 4
+#define EACH_LANE EACH4
+#elif VECTOR_BYTES * 8 / REAL_BITS == 8
+#define EACH_LANE EACH8
+#else
+#define EACH_LANE EACH16
+#endif
+#if defined(__clang__)
+#define SHUFFLE(x, y, f, d) __builtin_shufflevector(x, y, EACH_LANE(f, d, 0))
+#else
+#define SHUFFLE(x, y, f, d) __builtin_shuffle(x, y, (lane_mask){EACH_LANE(f, d, 0)})
+#endif
+#define TRANSPOSE_STEP(d)                                   \
+  UNROLL for (int i = 0; i < LANES; i++) {                  \
+    if ((i & (d)) == 0) {                                   \
+      vec x = row[i], y = row[(i + (d)) % LANES];           \
+      row[i] = SHUFFLE(x, y, LOW, d);                       \
+      row[(i + (d)) % LANES] = SHUFFLE(x, y, HIGH, d);      \
+    }                                                       \
+  }
+
+/* Transposes the LANES x LANES matrix whose rows are given. */
+INLINE void transpose_lanes(vec row[LANES]) {
+  TRANSPOSE_STEP(1)
+#if VECTOR_BYTES * 8 / REAL_BITS > 2
+  TRANSPOSE_STEP(2)
+#endif
+#if VECTOR_BYTES * 8 / REAL_BITS > 4
+  TRANSPOSE_STEP(4)
+#endif
+#if VECTOR_BYTES * 8 / REAL_BITS > 8
+  TRANSPOSE_STEP(8)
+#endif
+}
+
+#endif

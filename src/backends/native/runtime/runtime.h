@@ -1,0 +1,79 @@
+/* The native runtime: what the TypeScript side calls, and what the parts of the runtime share.
+ *
+ * pool.c      worker threads                    memory.c   allocations, scratch, error text
+ * library.c   generated kernels, built-in ops   tape.c     the program interpreter
+ * real.h      vector types of one float width   microkernel.h, pack.h   the GEMM tile and its packers
+ * gemm.h      matrix product                    conv-*.h   convolution and its two gradients
+ * sort32.c sort64.c axis-ops.c                     the ops along one axis
+ *
+ * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width. */
+#ifndef MNB_RUNTIME_H
+#define MNB_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MNB_EXPORT __attribute__((visibility("default")))
+
+/* ---- exported ---- */
+
+/* Sets the number of threads, the caller included; 0 takes every CPU the process may use. Returns the number. */
+MNB_EXPORT int mnb_init(int threads);
+MNB_EXPORT int mnb_threads(void);
+
+/* 64-byte aligned memory; large blocks come zeroed from the kernel, with huge pages where offered. NULL on failure. */
+MNB_EXPORT void *mnb_alloc(int64_t bytes);
+MNB_EXPORT void mnb_free(void *p, int64_t bytes);
+
+/* Loads a generated library and writes the addresses of k0 .. k{count-1}. Returns 0, or -1 with mnb_error(). */
+MNB_EXPORT int mnb_load(const char *path, int64_t count, uint64_t *out);
+/* Address of a built-in op such as "gemm_f32"; 0 if there is none. */
+MNB_EXPORT uint64_t mnb_symbol(const char *name);
+/* Text of the last failure. */
+MNB_EXPORT const char *mnb_error(void);
+
+/* Runs a tape (see tape.c). Returns 0, or -1 with mnb_error(). `slots` is not written. */
+MNB_EXPORT int mnb_run(const int64_t *tape, int64_t words, const uint64_t *slots);
+/* The same, and adds the seconds of each top-level instruction to `seconds[i]`. */
+MNB_EXPORT int mnb_run_timed(const int64_t *tape, int64_t words, const uint64_t *slots, double *seconds);
+
+/* ---- internal ---- */
+
+typedef void mnb_task(void *ctx, int64_t task, int thread);
+typedef void mnb_kernel(void *const *buf, const int64_t *p, int64_t begin, int64_t end);
+typedef void mnb_op(void *const *buf, const int64_t *p);
+
+/* Calls fn(ctx, task, thread) once for every task in [0, tasks); returns when all are done. Which thread takes a
+ * task varies from run to run, so a task's result must not depend on it. */
+void mnb_parallel(int64_t tasks, mnb_task *fn, void *ctx);
+
+/* Grows the scratch block of every thread to at least `bytes`; call before mnb_parallel. Returns 0 or -1. */
+int mnb_scratch_reserve(int64_t bytes);
+void *mnb_scratch(int thread);
+/* One grow-only block for data that all threads of an op share; its former content is lost. NULL on failure. */
+void *mnb_shared(int64_t bytes);
+
+/* Bytes of the data cache of one core, level 1 or 2. */
+int64_t mnb_cache_bytes(int level);
+
+/* Notes a failure; the running tape stops after the instruction and returns -1. */
+void mnb_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int mnb_failed(void);
+void mnb_clear_failure(void);
+
+/* Parallel memcpy. */
+void mnb_copy(void *to, const void *from, int64_t bytes);
+
+#define MNB_MAX_THREADS 256
+#define MNB_ALIGN 64
+
+static inline int64_t mnb_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t mnb_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t mnb_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t mnb_round_up(int64_t a, int64_t b) { return mnb_ceil_div(a, b) * b; }
+/* First item of part i when n items are split into `parts` nearly equal runs. */
+static inline int64_t mnb_split(int64_t n, int64_t parts, int64_t i) {
+  return n / parts * i + mnb_min(i, n % parts);
+}
+
+#endif
