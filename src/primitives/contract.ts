@@ -1,6 +1,6 @@
 import { isFloat } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
-import { sameShape } from "../core/shape.ts";
+import { type Shape, sameShape } from "../core/shape.ts";
 import { makeNode, type Node, type Primitive } from "../graph/node.ts";
 import { permute } from "./movement.ts";
 
@@ -53,18 +53,42 @@ export const convExtent = (
   dilation: number,
 ): number => Math.floor((x + lo + hi - (kernel - 1) * dilation - 1) / stride) + 1;
 
-function checkConv(name: string, x: Node, w: Node): void {
+function checkConv(name: string, x: Node, w: Node, { stride, padding, dilation, groups }: ConvAttrs): void {
   if (x.dtype !== w.dtype || !isFloat(x.dtype))
     throw new ShapeError(`${name}: takes two tensors of one float dtype, got ${x.dtype} and ${w.dtype}; cast first`);
   if (x.shape.length !== w.shape.length || x.shape.length < 3 || x.shape.length > 5)
     throw new ShapeError(`${name}: ${showShape(x.shape)} and ${showShape(w.shape)} must both have rank 3, 4 or 5`);
+  const spatial = x.shape.length - 2;
+  const atLeast = (low: number, values: readonly number[]) => values.every((v) => Number.isInteger(v) && v >= low);
+  if (
+    [stride, padding, dilation].some((list) => list.length !== spatial) ||
+    !atLeast(1, [...stride, ...dilation, groups]) ||
+    !atLeast(0, padding.flat())
+  )
+    throw new ShapeError(
+      `${name}: stride [${stride}], padding ${JSON.stringify(padding)}, dilation [${dilation}], groups ${groups}: ` +
+        `x ${showShape(x.shape)} takes ${spatial} of each of the first three; stride, dilation and groups are ` +
+        "integers >= 1, padding >= 0",
+    );
+}
+
+/** The extents that a gradient is asked for must be those of a convolution that gives `y`. */
+function checkExtents(name: string, x: Shape, kernel: Shape, y: Node, attrs: ConvAttrs): void {
+  const { stride, padding, dilation } = attrs;
+  const out = x.map((d, i) => convExtent(d, kernel[i], stride[i], padding[i], dilation[i]));
+  if (!sameShape(out, y.shape.slice(2)))
+    throw new ShapeError(
+      `${name}: input ${showShape(x)} and kernel ${showShape(kernel)} with stride [${stride}], padding ` +
+        `${JSON.stringify(padding)}, dilation [${dilation}] give extents ${showShape(out)}, y is ${showShape(y.shape)}`,
+    );
 }
 
 /** Cross-correlation: x [n, c, s..], w [o, c / groups, k..] -> [n, o, s'..]; 1 to 3 spatial axes. */
 export const convPrim: Primitive<ConvAttrs> = {
   name: "conv",
-  infer([x, w], { stride, padding, dilation, groups }) {
-    checkConv("conv", x, w);
+  infer([x, w], attrs) {
+    checkConv("conv", x, w, attrs);
+    const { stride, padding, dilation, groups } = attrs;
     const [n, c, ...spatial] = x.shape;
     const [o, cg, ...kernel] = w.shape;
     if (cg * groups !== c)
@@ -93,12 +117,15 @@ export interface ConvInputGradAttrs extends ConvAttrs {
 /** Adjoint of `conv` in x, which is transposed convolution: y [n, o, s'..], w [o, c / groups, k..] -> [n, c, s..]. */
 export const convInputGradPrim: Primitive<ConvInputGradAttrs> = {
   name: "convInputGrad",
-  infer([y, w], { groups, spatial }) {
-    checkConv("convInputGrad", y, w);
-    if (y.shape[1] !== w.shape[0])
+  infer([y, w], attrs) {
+    checkConv("convInputGrad", y, w, attrs);
+    const { groups, spatial } = attrs;
+    if (y.shape[1] !== w.shape[0] || w.shape[0] % groups)
       throw new ShapeError(
-        `convInputGrad: weight ${showShape(w.shape)} expects ${w.shape[0]} channels, y is ${showShape(y.shape)}`,
+        `convInputGrad: weight ${showShape(w.shape)} expects ${w.shape[0]} channels in ${groups} equal group(s), ` +
+          `y is ${showShape(y.shape)}`,
       );
+    checkExtents("convInputGrad", spatial, w.shape.slice(2), y, attrs);
     return { shape: [y.shape[0], w.shape[1] * groups, ...spatial], dtype: y.dtype };
   },
   vjp: ({ ct, inputs: [y, w], attrs }) => [
@@ -116,8 +143,15 @@ export interface ConvWeightGradAttrs extends ConvAttrs {
 /** Adjoint of `conv` in w: x [n, c, s..], y [n, o, s'..] -> [o, c / groups, k..]. */
 export const convWeightGradPrim: Primitive<ConvWeightGradAttrs> = {
   name: "convWeightGrad",
-  infer([x, y], { groups, kernel }) {
-    checkConv("convWeightGrad", x, y);
+  infer([x, y], attrs) {
+    checkConv("convWeightGrad", x, y, attrs);
+    const { groups, kernel } = attrs;
+    if (x.shape[0] !== y.shape[0] || x.shape[1] % groups || y.shape[1] % groups)
+      throw new ShapeError(
+        `convWeightGrad: x ${showShape(x.shape)} and y ${showShape(y.shape)} must agree in the first axis, and their ` +
+          `channels divide into ${groups} group(s)`,
+      );
+    checkExtents("convWeightGrad", x.shape.slice(2), kernel, y, attrs);
     return { shape: [y.shape[1], x.shape[1] / groups, ...kernel], dtype: x.dtype };
   },
   vjp: ({ ct, inputs: [x, y], attrs }) => [

@@ -42,6 +42,11 @@ export interface ScanAttrs {
 export const scanPrim: Primitive<ScanAttrs> = {
   name: "scan",
   infer(inputs, { body, length, carries, sequences }) {
+    if (inputs.length !== body.inputs.length || inputs.length < carries + sequences || body.outputs.length < carries)
+      throw new ShapeError(
+        `scan: ${inputs.length} inputs and a body of ${body.inputs.length} inputs and ${body.outputs.length} outputs; ` +
+          `with ${carries} carries and ${sequences} sequences the body takes every input and returns every carry`,
+      );
     inputs.forEach((x, i) => {
       const want = body.inputs[i];
       const shape = i >= carries && i < carries + sequences ? [length, ...want.shape] : want.shape;

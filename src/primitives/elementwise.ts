@@ -21,13 +21,19 @@ function unary(name: string, accepts: (d: DType) => boolean, rule: string, vjp?:
   return [prim, (x) => makeNode(prim, [x], {})];
 }
 
-function binary(name: string, result: "same" | "bool", vjp?: Vjp): [Primitive<None>, Binary] {
+/** The dtypes a binary operation takes, in words for its error. */
+type Domain = readonly [accepts: (d: DType) => boolean, rule: string];
+
+function binary(name: string, [accepts, rule]: Domain, result: "same" | "bool", vjp?: Vjp): [Primitive<None>, Binary] {
   const prim: Primitive<None> = {
     name,
     infer([x, y]) {
-      if (x.dtype !== y.dtype) throw new ShapeError(`${name}: dtypes ${x.dtype} and ${y.dtype} differ`);
+      if (x.dtype !== y.dtype) throw new ShapeError(`${name}: dtypes ${x.dtype} and ${y.dtype} differ; cast one`);
+      if (!accepts(x.dtype)) throw new ShapeError(`${name}: takes ${rule}, got ${x.dtype}; cast it first`);
       if (!sameShape(x.shape, y.shape))
-        throw new ShapeError(`${name}: shapes ${showShape(x.shape)} and ${showShape(y.shape)} differ`);
+        throw new ShapeError(
+          `${name}: shapes ${showShape(x.shape)} and ${showShape(y.shape)} differ; broadcast them first`,
+        );
       return { shape: x.shape, dtype: result === "bool" ? "bool" : x.dtype };
     },
     vjp,
@@ -37,6 +43,9 @@ function binary(name: string, result: "same" | "bool", vjp?: Vjp): [Primitive<No
 
 const numeric = (d: DType) => d !== "bool";
 const float = isFloat;
+const numbers: Domain = [numeric, "numbers"];
+const bits: Domain = [(d) => !isFloat(d), "integers or bool"];
+const anything: Domain = [() => true, "any dtype"];
 const zeroVjp: Vjp = ({ inputs }) => inputs.map(() => null);
 
 export const [negPrim, neg] = unary("neg", numeric, "numbers", ({ ct }) => [neg(ct)]);
@@ -70,17 +79,20 @@ export const [erfPrim, erf] = unary("erf", float, "floats", ({ ct, inputs: [x] }
 ]);
 export const [notPrim, not] = unary("not", (d) => d === "bool", "bool");
 
-export const [addPrim, add] = binary("add", "same", ({ ct }) => [ct, ct]);
-export const [subPrim, sub] = binary("sub", "same", ({ ct }) => [ct, neg(ct)]);
-export const [mulPrim, mul] = binary("mul", "same", ({ ct, inputs: [x, y] }) => [mul(ct, y), mul(ct, x)]);
+export const [addPrim, add] = binary("add", numbers, "same", ({ ct }) => [ct, ct]);
+export const [subPrim, sub] = binary("sub", numbers, "same", ({ ct }) => [ct, neg(ct)]);
+export const [mulPrim, mul] = binary("mul", numbers, "same", ({ ct, inputs: [x, y] }) => [mul(ct, y), mul(ct, x)]);
 /** Quotient; integers truncate toward zero, and x / 0 is 0. */
-export const [divPrim, div] = binary("div", "same", ({ ct, out, inputs: [, y] }) => {
+export const [divPrim, div] = binary("div", numbers, "same", ({ ct, out, inputs: [, y] }) => {
   const dx = div(ct, y);
   return [dx, neg(mul(dx, out))];
 });
 /** Remainder with the sign of the divisor, as Python's `%`; integers modulo 0 are 0. */
-export const [modPrim, mod] = binary("mod", "same", ({ ct, inputs: [x, y] }) => [ct, neg(mul(ct, floor(div(x, y))))]);
-export const [powPrim, pow] = binary("pow", "same", ({ ct, out, inputs: [x, y] }) => {
+export const [modPrim, mod] = binary("mod", numbers, "same", ({ ct, inputs: [x, y] }) => [
+  ct,
+  neg(mul(ct, floor(div(x, y)))),
+]);
+export const [powPrim, pow] = binary("pow", numbers, "same", ({ ct, out, inputs: [x, y] }) => {
   const [zero, one] = [constantLike(x, 0), constantLike(x, 1)];
   // d/dx is 0 where y is 0, even at x = 0; d/dy is 0 where x is 0 and y >= 0. The inner `where`s keep powers and log
   // finite there, for gradients of higher order too.
@@ -102,26 +114,28 @@ const extremum =
 /** NaN if either is NaN. */
 export const [maximumPrim, maximum] = binary(
   "maximum",
+  anything,
   "same",
   extremum((x, y) => gt(x, y)),
 );
 /** NaN if either is NaN. */
 export const [minimumPrim, minimum] = binary(
   "minimum",
+  anything,
   "same",
   extremum((x, y) => lt(x, y)),
 );
 
-export const [eqPrim, eq] = binary("eq", "bool");
-export const [nePrim, ne] = binary("ne", "bool");
-export const [ltPrim, lt] = binary("lt", "bool");
-export const [lePrim, le] = binary("le", "bool");
-export const [gtPrim, gt] = binary("gt", "bool");
-export const [gePrim, ge] = binary("ge", "bool");
+export const [eqPrim, eq] = binary("eq", anything, "bool");
+export const [nePrim, ne] = binary("ne", anything, "bool");
+export const [ltPrim, lt] = binary("lt", anything, "bool");
+export const [lePrim, le] = binary("le", anything, "bool");
+export const [gtPrim, gt] = binary("gt", anything, "bool");
+export const [gePrim, ge] = binary("ge", anything, "bool");
 /** Bitwise on integers, logical on bool. */
-export const [andPrim, and] = binary("and", "same");
-export const [orPrim, or] = binary("or", "same");
-export const [xorPrim, xor] = binary("xor", "same");
+export const [andPrim, and] = binary("and", bits, "same");
+export const [orPrim, or] = binary("or", bits, "same");
+export const [xorPrim, xor] = binary("xor", bits, "same");
 
 export const wherePrim: Primitive<None> = {
   name: "where",

@@ -33,6 +33,7 @@ export const scatterAddPrim: Primitive<ScatterAttrs> = {
   name: "scatterAdd",
   infer([index, update], { axis, length }) {
     checkIndex("scatterAdd", index);
+    if (update.dtype === "bool") throw new ShapeError("scatterAdd: adds numbers, got bool; cast to i32 to count");
     if (index.shape.length !== update.shape.length || index.shape.some((d, i) => d !== update.shape[i]))
       throw new ShapeError(`scatterAdd: index ${showShape(index.shape)} and update ${showShape(update.shape)} differ`);
     return { shape: index.shape.map((d, i) => (i === axis ? length : d)), dtype: update.dtype };

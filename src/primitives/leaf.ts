@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { arrayType, type DType } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import { type DataAttrs, makeNode, type Node, type Primitive, type Spec } from "../graph/node.ts";
@@ -26,6 +26,10 @@ export const dataPrim: Primitive<DataAttrs & Spec> = {
   infer(_, { shape, dtype, data }) {
     if (data.length !== sizeOf(shape))
       throw new ShapeError(`tensor: ${data.length} values do not fill shape ${showShape(shape)} (${sizeOf(shape)})`);
+    if (!(data instanceof arrayType(dtype)))
+      throw new ShapeError(
+        `tensor: ${dtype} is stored in a ${arrayType(dtype).name}, got a ${data.constructor.name}; convert the values`,
+      );
     return { shape, dtype };
   },
 };

@@ -153,10 +153,16 @@ export interface FoldAttrs {
 /** The adjoint of `unfold`: overlapping windows are summed, [.., windows, size, ..] -> [.., length, ..]. */
 export const foldPrim: Primitive<FoldAttrs> = {
   name: "fold",
-  infer: ([x], { axis, length }) => ({
-    shape: [...x.shape.slice(0, axis), length, ...x.shape.slice(axis + 2)],
-    dtype: x.dtype,
-  }),
+  infer([x], { axis, length, stride, dilation }) {
+    const [windows, size] = x.shape.slice(axis, axis + 2);
+    const covered = windows === 0 ? 0 : (windows - 1) * stride + span(size, dilation);
+    if (covered > length)
+      throw new ShapeError(
+        `fold: ${windows} windows of ${size} (stride ${stride}, dilation ${dilation}) of ${showShape(x.shape)} cover ` +
+          `${covered} elements, the result has ${length}`,
+      );
+    return { shape: [...x.shape.slice(0, axis), length, ...x.shape.slice(axis + 2)], dtype: x.dtype };
+  },
   vjp: ({ ct, inputs: [x], attrs: { axis, stride, dilation } }) => [
     unfold(slice(ct, firstSpan(ct, axis, (x.shape[axis] - 1) * stride + span(x.shape[axis + 1], dilation))), {
       axis,

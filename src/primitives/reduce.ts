@@ -84,7 +84,10 @@ export interface CumsumAttrs {
 }
 export const cumsumPrim: Primitive<CumsumAttrs> = {
   name: "cumsum",
-  infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
+  infer([x]) {
+    if (x.dtype === "bool") throw new ShapeError("cumsum: takes numbers, got bool; cast to i32 to count");
+    return { shape: x.shape, dtype: x.dtype };
+  },
   vjp: ({ ct, attrs: { axis, reverse, exclusive } }) => [cumsum(ct, { axis, reverse: !reverse, exclusive })],
 };
 /** Running sums along `axis`; `exclusive` leaves the own element out. */
