@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { backward } from "../../src/autodiff/vjp.ts";
-import { type Node, reachable } from "../../src/graph/node.ts";
+import { makeNode, type Node, reachable } from "../../src/graph/node.ts";
 import * as b from "../../src/primitives/broadcast.ts";
 import * as c from "../../src/primitives/contract.ts";
 import * as control from "../../src/primitives/control.ts";
@@ -326,6 +326,14 @@ function gradient(fn: (x: Node) => Node, x: Node): number[] {
   assert.ok(grad);
   return evaluate(grad);
 }
+
+test("the check sees a wrong gradient, and a wrong gradient of the gradient", () => {
+  assert.throws(() => checkGrads((x) => e.mul(x, control.stopGradient(x)), [smooth]), /numerically/);
+  const forgetful: typeof e.expPrim = { ...e.expPrim, vjp: ({ ct, out }) => [e.mul(ct, control.stopGradient(out))] };
+  const exp = (x: Node) => makeNode(forgetful, [x], {});
+  checkGrads(exp, [smooth], { order: 1 });
+  assert.throws(() => checkGrads(exp, [smooth], { order: 2 }), /numerically/);
+});
 
 describe("gradients where derivatives do not exist", () => {
   test("equal extrema share the cotangent", () => {

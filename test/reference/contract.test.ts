@@ -9,6 +9,11 @@ import { evaluate, leaf } from "../support/evaluate.ts";
 const plain: c.ConvAttrs = { stride: [1], padding: [[0, 0]], dilation: [1], groups: 1 };
 const random = (shape: readonly number[], seed: number) => leaf("f64", shape, uniform(sizeOf(shape), seed));
 
+/** Every index of `shape`, row-major, and the place of one in memory. */
+const positions = (shape: readonly number[]): number[][] =>
+  shape.reduce<number[][]>((all, d) => all.flatMap((at) => Array.from({ length: d }, (_, i) => [...at, i])), [[]]);
+const flat = (at: readonly number[], shape: readonly number[]) => at.reduce((sum, i, axis) => sum * shape[axis] + i, 0);
+
 describe("dot", () => {
   test("multiplies matrices", () => {
     const x = leaf("f32", [2, 3], [1, 2, 3, 4, 5, 6]);
@@ -96,19 +101,39 @@ describe("conv", () => {
     assert.deepEqual(evaluate(c.convWeightGrad(images, y, { ...plain, kernel: [2] })), [51, 62]);
   });
 
+  const wide: c.ConvAttrs = {
+    stride: [2, 1, 3],
+    padding: [
+      [1, 2],
+      [0, 1],
+      [2, 0],
+    ],
+    dilation: [1, 2, 1],
+    groups: 2,
+  };
+  const [p, q] = [random([2, 4, 6, 5, 7], 1), random([6, 2, 3, 2, 2], 2)];
+  const out = c.conv(p, q, wide);
+
+  test("is its definition, element by element, in three dimensions with every attribute", () => {
+    const [x, w] = [evaluate(p), evaluate(q)];
+    const expected = positions(out.shape).map(([n, o, ...at]) => {
+      const group = Math.floor(o / 3);
+      let sum = 0;
+      for (const [channel, ...tap] of positions(q.shape.slice(1))) {
+        const from = at.map((s, i) => s * wide.stride[i] + tap[i] * wide.dilation[i] - wide.padding[i][0]);
+        if (from.every((s, i) => s >= 0 && s < p.shape[i + 2]))
+          sum += x[flat([n, group * 2 + channel, ...from], p.shape)] * w[flat([o, channel, ...tap], q.shape)];
+      }
+      return sum;
+    });
+    assert.deepEqual(out.shape, [2, 6, 4, 4, 3]);
+    const got = evaluate(out);
+    expected.forEach((value, i) => {
+      assert.ok(Math.abs(got[i] - value) < 1e-14, `element ${i} is ${got[i]}, not ${value}`);
+    });
+  });
+
   test("the triple is adjoint: <y, conv(x, w)> = <convInputGrad(y, w), x> = <convWeightGrad(x, y), w>", () => {
-    const attrs: c.ConvAttrs = {
-      stride: [2, 1, 3],
-      padding: [
-        [1, 2],
-        [0, 1],
-        [2, 0],
-      ],
-      dilation: [1, 2, 1],
-      groups: 2,
-    };
-    const [p, q] = [random([2, 4, 6, 5, 7], 1), random([6, 2, 3, 2, 2], 2)];
-    const out = c.conv(p, q, attrs);
     const y = random(out.shape, 3);
     const inner = (a: Node, b: Node) => {
       const v = evaluate(b);
@@ -116,8 +141,8 @@ describe("conv", () => {
     };
     const product = inner(y, out);
     const others = [
-      inner(c.convInputGrad(y, q, { ...attrs, spatial: [6, 5, 7] }), p),
-      inner(c.convWeightGrad(p, y, { ...attrs, kernel: [3, 2, 2] }), q),
+      inner(c.convInputGrad(y, q, { ...wide, spatial: [6, 5, 7] }), p),
+      inner(c.convWeightGrad(p, y, { ...wide, kernel: [3, 2, 2] }), q),
     ];
     for (const value of others) assert.ok(Math.abs(value - product) < 1e-12 * (1 + Math.abs(product)));
   });

@@ -97,11 +97,13 @@ function geometry(x: Shape, w: Shape, y: Shape, { stride, padding, dilation, gro
 
 /** The windows of one image and group as columns: [taps, pixels]. */
 function im2col(g: Geometry, x: TypedArray, image: number, group: number): Float64Array<ArrayBuffer> {
+  const start = g.inOffset(image, group);
+  const tile = Float64Array.from(x.subarray(start, start + sizeOf(g.tile)));
   const padded = new Float64Array(sizeOf(g.padded));
   copyView(
     g.tile,
     { data: padded, offset: g.origin, strides: stridesOf(g.padded) },
-    { data: x, offset: g.inOffset(image, group), strides: stridesOf(g.tile) },
+    { data: tile, offset: 0, strides: stridesOf(g.tile) },
   );
   const columns = new Float64Array(g.taps * g.pixels);
   copyView(
@@ -120,9 +122,11 @@ function col2im(g: Geometry, columns: TypedArray, x: TypedArray, image: number, 
     { data: padded, offset: 0, strides: g.windowStrides },
     { data: columns, offset: 0, strides: stridesOf(g.windows) },
   );
+  const tile = new Float64Array(sizeOf(g.tile));
   copyView(
     g.tile,
-    { data: x, offset: g.inOffset(image, group), strides: stridesOf(g.tile) },
+    { data: tile, offset: 0, strides: stridesOf(g.tile) },
     { data: padded, offset: g.origin, strides: stridesOf(g.padded) },
   );
+  x.set(tile, g.inOffset(image, group));
 }

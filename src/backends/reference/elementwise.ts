@@ -6,7 +6,6 @@ import { empty, type Kernel, type Kernels } from "./kernel.ts";
 type UnaryLoop = (out: TypedArray, x: TypedArray) => void;
 type BinaryLoop = (out: TypedArray, x: TypedArray, y: TypedArray) => void;
 
-/** Where integers need another loop than floats, it is the second. */
 const unary =
   (loop: UnaryLoop): Kernel<object> =>
   ({ node, inputs: [x] }) => {
@@ -15,6 +14,7 @@ const unary =
     return out;
   };
 
+/** Where integers need another loop than floats, it is the second. */
 const binary =
   (floats: BinaryLoop, integers = floats): Kernel<object> =>
   ({ node, inputs: [x, y] }) => {

@@ -1,11 +1,13 @@
 import { sizeOf } from "../../core/shape.ts";
 import { accumulator, around, empty, type Kernels, rounded } from "./kernel.ts";
+import { words } from "./walk.ts";
 
 export const indexing = {
-  gather({ node, inputs: [x, index], specs: [{ shape }], attrs: { axis } }) {
+  gather({ node, inputs: [values, index], specs: [{ shape }], attrs: { axis } }) {
     const { outer, length, inner } = around(shape, axis);
     const count = node.shape[axis];
-    const out = empty(node);
+    const result = empty(node);
+    const [out, x] = [words(result), words(values)];
     let at = 0;
     for (let o = 0; o < outer; o++)
       for (let k = 0; k < count; k++)
@@ -14,7 +16,7 @@ export const indexing = {
           const row = Math.min(Math.max(wrapped, 0), length - 1);
           out[at] = x[(o * length + row) * inner + i];
         }
-    return out;
+    return result;
   },
 
   scatterAdd({ node, inputs: [index, update], specs: [{ shape }], attrs: { axis, length } }) {

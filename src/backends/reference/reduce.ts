@@ -29,7 +29,7 @@ const reduction =
     return rounded(node, acc);
   };
 
-/** The position of the first element that `beats` all before it, or of the first NaN. */
+/** The position of the first largest of sign * x, or of the first NaN. */
 const position =
   (sign: 1 | -1): Kernel<AxesAttrs> =>
   ({ node, inputs: [x], specs: [{ shape }], attrs: { axes } }) => {

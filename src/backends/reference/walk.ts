@@ -65,30 +65,35 @@ export interface View {
   readonly strides: readonly number[];
 }
 
-/** to[i] = from[i] for every index i of `shape`. */
+/**
+ * The same memory, as integers if its elements have four bytes. A loop that only moves values then meets three types of
+ * array; V8 compiles a loop for up to four, and from the fifth on it runs twenty times slower.
+ */
+export const words = (x: TypedArray): TypedArray =>
+  x instanceof Float32Array || x instanceof Uint32Array ? new Int32Array(x.buffer, x.byteOffset, x.length) : x;
+
+/** to[i] = from[i] for every index i of `shape`; both arrays are of one type. */
 export function copyView(shape: Shape, to: View, from: View): void {
-  const loops = nest(shape, to.strides, from.strides);
-  const n = loops.shape[loops.shape.length - 1];
-  const [toStep, fromStep] = loops.strides.map((s) => s[s.length - 1]);
-  const { data: out } = to;
-  const { data: x } = from;
-  eachRow(loops, (a, b) => {
-    let o = to.offset + a;
-    let p = from.offset + b;
+  const [out, x] = [words(to.data), words(from.data)];
+  eachPair(shape, to, from, (o, p, n, toStep, fromStep) => {
     for (let i = 0; i < n; i++, o += toStep, p += fromStep) out[o] = x[p];
   });
 }
 
 /** to[i] += from[i] for every index i of `shape`; indices may coincide in `to`. */
 export function addView(shape: Shape, to: View, from: View): void {
-  const loops = nest(shape, to.strides, from.strides);
-  const n = loops.shape[loops.shape.length - 1];
-  const [toStep, fromStep] = loops.strides.map((s) => s[s.length - 1]);
-  const { data: out } = to;
-  const { data: x } = from;
-  eachRow(loops, (a, b) => {
-    let o = to.offset + a;
-    let p = from.offset + b;
+  const [out, x] = [to.data, from.data];
+  eachPair(shape, to, from, (o, p, n, toStep, fromStep) => {
     for (let i = 0; i < n; i++, o += toStep, p += fromStep) out[o] += x[p];
   });
+}
+
+type PairRow = (to: number, from: number, n: number, toStep: number, fromStep: number) => void;
+
+function eachPair(shape: Shape, to: View, from: View, row: PairRow): void {
+  const loops = nest(shape, to.strides, from.strides);
+  const last = loops.shape.length - 1;
+  const n = loops.shape[last];
+  const [toStep, fromStep] = loops.strides.map((s) => s[last]);
+  eachRow(loops, (a, b) => row(to.offset + a, from.offset + b, n, toStep, fromStep));
 }
