@@ -4,7 +4,10 @@ import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import type { Key } from "../core/rng.ts";
 import { fold, seedKey } from "../core/rng.ts";
 import type { Dataset, Field, Sample } from "./dataset.ts";
+import { UnreadableSample } from "./dataset.ts";
 import { ImageMemory } from "./memory.ts";
+import { applyBatchTransforms } from "./transforms/batch.ts";
+import type { BatchTransform } from "./transforms/batch-literals.ts";
 import type { Fusion } from "./transforms/fused.ts";
 import { fillFused, fuse } from "./transforms/fused.ts";
 import { applyTransforms } from "./transforms/index.ts";
@@ -14,6 +17,9 @@ import type { Transform } from "./transforms/literals.ts";
 export interface BatchPlan {
   readonly seed: number;
   readonly transforms: readonly Transform[];
+  readonly batchTransforms: readonly BatchTransform[];
+  /** False leaves the samples apart, for a collate function of the user. */
+  readonly stacked: boolean;
 }
 
 /** Which batch to make: its place and the samples in it. */
@@ -23,31 +29,33 @@ export interface BatchJob {
   readonly indices: Uint32Array;
 }
 
-/** The sample that could not be read, by name. */
+/** A sample that could not be read, by name. */
 export interface Skipped {
   readonly sample: string;
   readonly reason: string;
 }
 
+/** A batch as one array per field with the batch as first axis (none if nothing could be read), or sample by sample. */
 export interface Batch {
-  /** One array per field, each with the batch as first axis. */
-  readonly arrays: HostArray[];
+  readonly arrays: readonly HostArray[];
+  readonly samples: readonly Sample[];
   readonly skipped: readonly Skipped[];
 }
 
-/** A sample that cannot be decoded: left out of its batch, and reported, where the data set allows it. */
-export class UnreadableSample extends ManabiError {
-  override name = "UnreadableSample";
+interface NamedSample {
+  readonly name: string;
+  readonly fields: Sample;
 }
 
 // Every use of random numbers has a key of its own under (seed, epoch), so none depends on what others drew.
 const ORDER = 0;
 const SAMPLES = 1;
+const BATCHES = 2;
 
-const epochKey = (seed: number, epoch: number): Key => fold(seedKey(seed), epoch);
+const epochKey = (seed: number, epoch: number, use: number): Key => fold(fold(seedKey(seed), epoch), use);
 
 /** The key that orders the samples of an epoch. */
-export const orderKey = (seed: number, epoch: number): Key => fold(epochKey(seed, epoch), ORDER);
+export const orderKey = (seed: number, epoch: number): Key => epochKey(seed, epoch, ORDER);
 
 /** Makes batches of one data set. */
 export class BatchMaker {
@@ -58,17 +66,27 @@ export class BatchMaker {
   constructor(dataset: Dataset, plan: BatchPlan) {
     this.#dataset = dataset;
     this.#plan = plan;
-    this.#fusion = dataset instanceof ImageMemory ? fuse(plan.transforms, dataset.block) : null;
+    this.#fusion = dataset instanceof ImageMemory && plan.stacked ? fuse(plan.transforms, dataset.block) : null;
   }
 
-  async make({ epoch, indices }: BatchJob): Promise<Batch> {
-    const samplesKey = fold(epochKey(this.#plan.seed, epoch), SAMPLES);
-    if (this.#fusion && this.#dataset instanceof ImageMemory)
-      return { arrays: fillFused(this.#fusion, this.#dataset, indices, samplesKey), skipped: [] };
+  async make({ epoch, batch, indices }: BatchJob): Promise<Batch> {
+    const { seed, batchTransforms, stacked } = this.#plan;
+    const samplesKey = epochKey(seed, epoch, SAMPLES);
     const skipped: Skipped[] = [];
-    const read = await Promise.all(Array.from(indices, (index) => this.#read(index, samplesKey, skipped)));
-    const kept = read.flatMap((sample) => sample ?? []);
-    return { arrays: collate(kept), skipped };
+    let arrays: HostArray[];
+    if (this.#fusion && this.#dataset instanceof ImageMemory) {
+      arrays = fillFused(this.#fusion, this.#dataset, indices, samplesKey);
+    } else {
+      const read = await Promise.all(Array.from(indices, (index) => this.#read(index, samplesKey, skipped)));
+      const samples = read.flatMap((sample) => sample ?? []);
+      if (!stacked) return { arrays: [], samples: samples.map(({ fields }) => fields), skipped };
+      arrays = collate(samples);
+    }
+    if (batchTransforms.length && arrays.length) {
+      const key = fold(epochKey(seed, epoch, BATCHES), batch);
+      arrays = applyBatchTransforms(batchTransforms, arrays, this.#dataset.classes.length, key);
+    }
+    return { arrays, samples: [], skipped };
   }
 
   async #read(index: number, samplesKey: Key, skipped: Skipped[]): Promise<[NamedSample] | null> {
@@ -77,12 +95,12 @@ export class BatchMaker {
       const sample = await this.#dataset.get(index);
       return [{ name, fields: this.#transform(sample, fold(samplesKey, index)) }];
     } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof UnreadableSample) {
-        skipped.push({ sample: name, reason: error.message });
+        skipped.push({ sample: name, reason });
         return null;
       }
-      const message = error instanceof Error ? error.message : String(error);
-      throw new ManabiError(message.includes(name) ? message : `${name}: ${message}`, { cause: error });
+      throw new ManabiError(reason.includes(name) ? reason : `${name}: ${reason}`, { cause: error });
     }
   }
 
@@ -95,13 +113,8 @@ export class BatchMaker {
   }
 }
 
-interface NamedSample {
-  readonly name: string;
-  readonly fields: Sample;
-}
-
 /** Stacks samples field by field: arrays of equal shape along a new first axis, numbers to i32 [batch]. */
-export function collate(samples: readonly NamedSample[]): HostArray[] {
+function collate(samples: readonly NamedSample[]): HostArray[] {
   if (!samples.length) return [];
   return samples[0].fields.map((first, f) => {
     const column = samples.map(({ fields }) => fields[f]);

@@ -23,6 +23,11 @@ export interface Dataset<T = Sample> {
   describe(index: number): string;
 }
 
+/** A sample that cannot be decoded: left out of its batch and reported, where the data set allows it. */
+export class UnreadableSample extends ManabiError {
+  override name = "UnreadableSample";
+}
+
 /** A data set that can make a view of itself more cheaply than a wrapper would. */
 interface Selectable<T> extends Dataset<T> {
   select(indices: Uint32Array): Dataset<T>;

@@ -1,12 +1,15 @@
 import { ManabiError } from "../core/errors.ts";
 import type { Dataset } from "./dataset.ts";
 import { concat, subset } from "./dataset.ts";
+import type { ImageFiles } from "./image-files.ts";
+import { ImageFileDataset } from "./image-files.ts";
 import type { ImageBlock } from "./memory.ts";
 import { ImageMemory } from "./memory.ts";
 
 /** A data set as plain data, from which any thread can open it. */
 export type DatasetSpec =
   | { readonly kind: "memory"; readonly block: ImageBlock; readonly rows: Uint32Array | null }
+  | { readonly kind: "files"; readonly files: ImageFiles }
   | { readonly kind: "subset"; readonly of: DatasetSpec; readonly indices: Uint32Array }
   | { readonly kind: "concat"; readonly parts: readonly DatasetSpec[] }
   | { readonly kind: "module"; readonly url: string; readonly args: readonly unknown[] };
@@ -16,6 +19,8 @@ export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
   switch (spec.kind) {
     case "memory":
       return new ImageMemory(spec.block, spec.rows);
+    case "files":
+      return new ImageFileDataset(spec.files);
     case "subset":
       return subset(await openDataset(spec.of), spec.indices);
     case "concat":
@@ -23,6 +28,13 @@ export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
     case "module":
       return moduleDataset(spec.url, ...spec.args);
   }
+}
+
+/** True when reading a sample takes more than a copy from memory. */
+export function needsDecoding(spec: DatasetSpec): boolean {
+  if (spec.kind === "subset") return needsDecoding(spec.of);
+  if (spec.kind === "concat") return spec.parts.some(needsDecoding);
+  return spec.kind !== "memory";
 }
 
 /**
@@ -36,12 +48,11 @@ export async function moduleDataset(url: string | URL, ...args: readonly unknown
   if (typeof make !== "function")
     throw new ManabiError(`${url}: must have a function as default export that makes a data set`);
   const made = await make(...args);
-  const spec = { kind: "module", url: String(url), args } as const;
   return {
     length: made.length,
     classes: made.classes,
     labels: made.labels,
-    spec,
+    spec: { kind: "module", url: String(url), args },
     get: (index) => made.get(index),
     describe: (index) => made.describe(index),
   };

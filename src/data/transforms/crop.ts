@@ -28,22 +28,24 @@ export function crop(
 ): Raster {
   const { height, width, channels } = image;
   const out = raster(h, w, channels);
-  const inside = left >= 0 && left + w <= width;
+  const x0 = Math.min(w, Math.max(0, -left)); // columns [x0, x1) lie inside the image
+  const x1 = Math.max(x0, Math.min(w, width - left));
   for (let y = 0; y < h; y++) {
     const sy = padIndex(top + y, height, mode);
     const to = y * w * channels;
     if (sy < 0) {
       out.data.fill(fill, to, to + w * channels);
-    } else if (inside) {
-      const from = (sy * width + left) * channels;
-      out.data.set(image.data.subarray(from, from + w * channels), to);
-    } else {
-      for (let x = 0; x < w; x++) {
-        const sx = padIndex(left + x, width, mode);
-        for (let c = 0; c < channels; c++)
-          out.data[to + x * channels + c] = sx < 0 ? fill : image.data[(sy * width + sx) * channels + c];
-      }
+      continue;
     }
+    const row = sy * width;
+    const padded = (x: number): void => {
+      const sx = padIndex(left + x, width, mode);
+      for (let c = 0; c < channels; c++)
+        out.data[to + x * channels + c] = sx < 0 ? fill : image.data[(row + sx) * channels + c];
+    };
+    for (let x = 0; x < x0; x++) padded(x);
+    out.data.set(image.data.subarray((row + left + x0) * channels, (row + left + x1) * channels), to + x0 * channels);
+    for (let x = x1; x < w; x++) padded(x);
   }
   return out;
 }

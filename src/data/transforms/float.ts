@@ -1,42 +1,68 @@
 import { ManabiError } from "../../core/errors.ts";
 import type { Rng } from "../../core/rng.ts";
-import type { Picture, Planes } from "./picture.ts";
+import type { Picture, Planes, Raster } from "./picture.ts";
 import { planes } from "./picture.ts";
 
-/** The f32 value of every byte in every channel, `(v / 255 - mean) / std`, as [channels * 256]. */
-export function byteTable(channels: number, mean: readonly number[], std: readonly number[]): Float32Array {
+/** Mean and standard deviation per channel, on the scale where white is 1. */
+export interface Scaling {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+const tables = new WeakMap<Scaling, Float32Array>();
+const identities = new Map<number, Scaling>();
+
+/** The scaling that changes nothing. */
+function identity(channels: number): Scaling {
+  const known = identities.get(channels);
+  if (known) return known;
+  const made = { mean: new Array<number>(channels).fill(0), std: new Array<number>(channels).fill(1) };
+  identities.set(channels, made);
+  return made;
+}
+
+function checkChannels(channels: number, { mean, std }: Scaling): void {
   if (mean.length !== channels || std.length !== channels)
     throw new ManabiError(
       `normalize: mean has ${mean.length} and std ${std.length} values, the image has ${channels} channels`,
     );
-  return Float32Array.from({ length: channels * 256 }, (_, i) => ((i & 255) / 255 - mean[i >> 8]) / std[i >> 8]);
+}
+
+/** The f32 value of every byte in every channel, `(v / 255 - mean) / std`, as [channels * 256]; null scales to [0, 1]. */
+export function byteTable(channels: number, scaling: Scaling | null): Float32Array {
+  const used = scaling ?? identity(channels);
+  checkChannels(channels, used);
+  const known = tables.get(used);
+  if (known) return known;
+  const { mean, std } = used;
+  const table = Float32Array.from({ length: channels * 256 }, (_, i) => ((i & 255) / 255 - mean[i >> 8]) / std[i >> 8]);
+  tables.set(used, table);
+  return table;
 }
 
 /** u8 [h, w, c] to f32 [c, h, w] in [0, 1]; planes stay as they are. */
 export const toFloat = (picture: Picture): Planes =>
-  picture.kind === "planes" ? picture : normalize(picture, zeros(picture.channels), ones(picture.channels));
-
-const zeros = (n: number): number[] => new Array<number>(n).fill(0);
-const ones = (n: number): number[] => new Array<number>(n).fill(1);
+  picture.kind === "planes" ? picture : scaleBytes(picture, null);
 
 /** `(x - mean) / std` per channel, where the bytes of a raster first become x in [0, 1]. */
-export function normalize(picture: Picture, mean: readonly number[], std: readonly number[]): Planes {
-  const { height, width, channels } = picture;
+export function normalize(picture: Picture, scaling: Scaling): Planes {
+  if (picture.kind === "raster") return scaleBytes(picture, scaling);
+  const { height, width, channels, data } = picture;
+  checkChannels(channels, scaling);
   const out = planes(height, width, channels);
   const area = height * width;
-  if (picture.kind === "raster") {
-    const table = byteTable(channels, mean, std);
-    for (let c = 0; c < channels; c++)
-      for (let p = 0, from = c, to = c * area; p < area; p++, from += channels)
-        out.data[to + p] = table[c * 256 + picture.data[from]];
-    return out;
-  }
-  if (mean.length !== channels || std.length !== channels)
-    throw new ManabiError(
-      `normalize: mean has ${mean.length} and std ${std.length} values, the image has ${channels} channels`,
-    );
   for (let c = 0; c < channels; c++)
-    for (let p = c * area; p < (c + 1) * area; p++) out.data[p] = (picture.data[p] - mean[c]) / std[c];
+    for (let p = c * area; p < (c + 1) * area; p++) out.data[p] = (data[p] - scaling.mean[c]) / scaling.std[c];
+  return out;
+}
+
+function scaleBytes({ height, width, channels, data }: Raster, scaling: Scaling | null): Planes {
+  const table = byteTable(channels, scaling);
+  const out = planes(height, width, channels);
+  const area = height * width;
+  for (let c = 0; c < channels; c++)
+    for (let p = 0, from = c, to = c * area; p < area; p++, from += channels)
+      out.data[to + p] = table[c * 256 + data[from]];
   return out;
 }
 

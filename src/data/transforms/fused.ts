@@ -2,7 +2,7 @@ import type { HostArray } from "../../core/dtype.ts";
 import type { Key } from "../../core/rng.ts";
 import { fold, Rng } from "../../core/rng.ts";
 import type { ImageBlock, ImageMemory } from "../memory.ts";
-import { padIndex, randomWindow } from "./crop.ts";
+import { randomWindow } from "./crop.ts";
 import { byteTable } from "./float.ts";
 import type { Transform } from "./literals.ts";
 
@@ -25,55 +25,60 @@ export function fuse(transforms: readonly Transform[], { channels, height, width
   const crop = take("randomCrop");
   const flip = take("horizontalFlip");
   const scaled = take("normalize");
-  if (!scaled && !take("toFloat")) return null;
-  if (at !== transforms.length) return null;
-  const mean = scaled?.op.mean ?? new Array<number>(channels).fill(0);
-  const std = scaled?.op.std ?? new Array<number>(channels).fill(1);
+  if ((!scaled && !take("toFloat")) || at !== transforms.length) return null;
+  if (crop && crop.op.mode !== "constant") return null;
   const [h, w] = crop?.op.size ?? [height, width];
-  return { crop, flip, table: byteTable(channels, mean, std), height: h, width: w };
+  return { crop, flip, table: byteTable(channels, scaled?.op ?? null), height: h, width: w };
 }
 
 /** The batch `[f32 [n, c, h, w], i32 [n]]` of the samples at `indices`: bit for bit what the single steps give. */
 export function fillFused(fusion: Fusion, dataset: ImageMemory, indices: Uint32Array, samplesKey: Key): HostArray[] {
-  const { pixels, height, width, channels } = dataset.block;
-  const { crop, flip, table, height: h, width: w } = fusion;
-  const area = h * w;
-  const images = new Float32Array(indices.length * channels * area);
+  const { height, width, channels } = dataset.block;
+  const { crop, flip, height: h, width: w } = fusion;
+  const size = channels * h * w;
+  const images = new Float32Array(indices.length * size);
   const labels = new Int32Array(indices.length);
-  const columns = new Int32Array(w); // source offset of every output column, or -1 for the fill
   for (let n = 0; n < indices.length; n++) {
     const index = indices[n];
-    labels[n] = dataset.labels[index];
     const key = fold(samplesKey, index);
     const [top, left] = crop ? randomWindow(height, width, h, w, crop.op.padding, new Rng(fold(key, crop.at))) : [0, 0];
     const mirrored = flip ? new Rng(fold(key, flip.at)).chance(flip.op.p) : false;
-    const mode = crop?.op.mode ?? "constant";
-    const fill = crop?.op.fill ?? 0;
-    for (let x = 0; x < w; x++) {
-      const source = padIndex(left + (mirrored ? w - 1 - x : x), width, mode);
-      columns[x] = source < 0 ? -1 : source * channels;
-    }
-    const image = dataset.row(index) * height * width * channels;
-    for (let y = 0; y < h; y++) {
-      const source = padIndex(top + y, height, mode);
-      const row = image + source * width * channels;
-      for (let c = 0; c < channels; c++) {
-        const to = (n * channels + c) * area + y * w;
-        const byte = c * 256;
-        if (source < 0) {
-          images.fill(table[byte + fill], to, to + w);
-          continue;
-        }
-        const from = row + c;
-        for (let x = 0; x < w; x++) {
-          const column = columns[x];
-          images[to + x] = table[byte + (column < 0 ? fill : pixels[from + column])];
-        }
-      }
-    }
+    fillImage(images.subarray(n * size, (n + 1) * size), fusion, dataset, dataset.row(index), top, left, mirrored);
+    labels[n] = dataset.labels[index];
   }
   return [
     { dtype: "f32", shape: [indices.length, channels, h, w], data: images },
     { dtype: "i32", shape: [indices.length], data: labels },
   ];
+}
+
+/** Writes one window of an image as planes; the columns that lie inside the image are [x0, x1) of the output. */
+function fillImage(
+  out: Float32Array,
+  { crop, table, height: h, width: w }: Fusion,
+  { block: { pixels, height, width, channels } }: ImageMemory,
+  row: number,
+  top: number,
+  left: number,
+  mirrored: boolean,
+): void {
+  const fill = crop?.op.fill ?? 0;
+  const inside = [Math.max(0, -left), Math.min(w, width - left)];
+  const [x0, x1] = mirrored ? [w - inside[1], w - inside[0]] : inside;
+  const firstColumn = left + (mirrored ? w - 1 - x0 : x0);
+  const step = mirrored ? -channels : channels;
+  for (let c = 0; c < channels; c++) {
+    const byte = c * 256;
+    for (let y = 0, to = c * h * w; y < h; y++, to += w) {
+      const sy = top + y;
+      if (sy < 0 || sy >= height || x1 <= x0) {
+        out.fill(table[byte + fill], to, to + w);
+        continue;
+      }
+      if (x0 > 0) out.fill(table[byte + fill], to, to + x0);
+      if (x1 < w) out.fill(table[byte + fill], to + x1, to + w);
+      let from = ((row * height + sy) * width + firstColumn) * channels + c;
+      for (let x = to + x0; x < to + x1; x++, from += step) out[x] = table[byte + pixels[from]];
+    }
+  }
 }

@@ -48,11 +48,12 @@ const rules: { readonly [Name in Transform["op"]]: Rule<Op<Name>> } = {
   randAugment: onRaster((image, { count, magnitude, bins, ...look }, rng) =>
     randAugment(image, count, magnitude, bins, look, rng),
   ),
-  randomApply: (picture, { p, transforms }, rng) => (rng.chance(p) ? applyAll(transforms, picture, fold(rng.key, 1)) : picture),
+  randomApply: (picture, { p, transforms }, rng) =>
+    rng.chance(p) ? applyAll(transforms, picture, fold(rng.key, 1)) : picture,
   cutout: (picture, { size, value }, rng) => cutout(picture, size, value, rng),
   randomErasing: (picture, transform, rng) => (rng.chance(transform.p) ? erase(picture, transform, rng) : picture),
   toFloat: (picture) => toFloat(picture),
-  normalize: (picture, { mean, std }) => normalize(picture, mean, std),
+  normalize: (picture, scaling) => normalize(picture, scaling),
 };
 
 function randomAffine(image: Raster, transform: Op<"randomAffine">, rng: Rng): Raster {
@@ -81,6 +82,20 @@ function colorJitter(image: Raster, transform: Op<"colorJitter">, rng: Rng): Ras
   }
   return image;
 }
+
+const cheap: ReadonlySet<Transform["op"]> = new Set([
+  "centerCrop",
+  "randomCrop",
+  "horizontalFlip",
+  "verticalFlip",
+  "cutout",
+  "randomErasing",
+  "toFloat",
+  "normalize",
+]);
+
+/** True when the transforms only move bytes and scale numbers. */
+export const areCheap = (transforms: readonly Transform[]): boolean => transforms.every(({ op }) => cheap.has(op));
 
 /** Throws when `transforms` names an operation that does not exist (they may come from a file or a command line). */
 export function checkTransforms(transforms: readonly Transform[]): void {

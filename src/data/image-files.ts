@@ -1,0 +1,80 @@
+import sharp from "sharp";
+import type { HostArray } from "../core/dtype.ts";
+import { FormatError } from "../core/errors.ts";
+import type { Dataset, Sample } from "./dataset.ts";
+import { checkIndex, UnreadableSample } from "./dataset.ts";
+
+/** What to do with an image that does not decode: stop, or leave it out of its batch and say so. */
+export type OnError = "throw" | "skip";
+
+/** Image files with their labels, as plain data. */
+export interface ImageFiles {
+  readonly paths: readonly string[];
+  readonly labels: Int32Array;
+  readonly classes: readonly string[];
+  readonly onError: OnError;
+}
+
+/**
+ * Decodes JPEG, PNG, WebP, GIF, AVIF or TIFF to u8 [height, width, 3]: the first frame, upright by its EXIF
+ * orientation, any colour type as 8-bit RGB, without alpha. Colour profiles of RGB files are ignored, as Pillow does.
+ */
+export async function decodeImage(source: string | Uint8Array): Promise<HostArray> {
+  const { data, info } = await sharp(source, { failOn: "error", ignoreIcc: true, sequentialRead: true })
+    .autoOrient()
+    .toColourspace("srgb")
+    .removeAlpha()
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true });
+  return { dtype: "u8", shape: [info.height, info.width, info.channels], data: new Uint8Array(data) };
+}
+
+/** Images in files, decoded when asked for. */
+export class ImageFileDataset implements Dataset {
+  readonly files: ImageFiles;
+
+  constructor(files: ImageFiles) {
+    this.files = files;
+  }
+
+  get length(): number {
+    return this.files.paths.length;
+  }
+
+  get classes(): readonly string[] {
+    return this.files.classes;
+  }
+
+  get labels(): Int32Array {
+    return this.files.labels;
+  }
+
+  get spec() {
+    return { kind: "files", files: this.files } as const;
+  }
+
+  async get(index: number): Promise<Sample> {
+    checkIndex(index, this.length);
+    const { paths, labels, onError } = this.files;
+    const image = await decodeImage(paths[index]).catch((cause: Error) => {
+      const message = `${paths[index]}: cannot be decoded (${cause.message.trim()})`;
+      throw onError === "skip"
+        ? new UnreadableSample(message, { cause })
+        : new FormatError(`${message}; remove it, or use onError: "skip"`, { cause });
+    });
+    return [image, labels[index]];
+  }
+
+  describe(index: number): string {
+    return this.files.paths[index];
+  }
+
+  select(indices: Uint32Array): ImageFileDataset {
+    const { paths, labels } = this.files;
+    return new ImageFileDataset({
+      ...this.files,
+      paths: Array.from(indices, (i) => paths[i]),
+      labels: Int32Array.from(indices, (i) => labels[i]),
+    });
+  }
+}

@@ -1,0 +1,105 @@
+import { Worker } from "node:worker_threads";
+import { ManabiError } from "../core/errors.ts";
+import type { Batch, BatchJob } from "./batch.ts";
+import type { WorkerAnswer, WorkerStart } from "./worker.ts";
+
+interface Task {
+  readonly job: BatchJob;
+  readonly owner: object;
+  /** Names the job in the message of a crash. */
+  readonly title: string;
+  readonly resolve: (batch: Batch) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  task: Task | null;
+}
+
+/**
+ * Worker threads that make batches. Threads start with the first job and stay until `close`; they keep the process
+ * alive only while somebody waits for a batch.
+ */
+export class WorkerPool {
+  readonly #size: number;
+  readonly #start: WorkerStart;
+  readonly #threads = new Set<Thread>();
+  #queue: Task[] = [];
+
+  constructor(size: number, start: WorkerStart) {
+    this.#size = size;
+    this.#start = start;
+  }
+
+  /** Makes a batch; jobs start in the order in which they are given. `owner` is who may abandon it. */
+  run(job: BatchJob, owner: object, title: string): Promise<Batch> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ job, owner, title, resolve, reject });
+      this.#dispatch();
+    });
+  }
+
+  /** Forgets the jobs of `owner`: waiting ones are dropped, running ones end unheard. */
+  abandon(owner: object): void {
+    this.#queue = this.#queue.filter((task) => task.owner !== owner);
+    for (const { worker, task } of this.#threads) if (task?.owner === owner) worker.unref();
+  }
+
+  /** Ends all threads. */
+  async close(): Promise<void> {
+    const threads = [...this.#threads];
+    this.#threads.clear();
+    const waiting = [...this.#queue, ...threads.flatMap(({ task }) => task ?? [])];
+    this.#queue = [];
+    for (const { reject } of waiting) reject(new ManabiError("the loader was closed while batches were awaited"));
+    await Promise.all(threads.map(({ worker }) => worker.terminate()));
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length) {
+      const thread = this.#idle();
+      if (!thread) return;
+      thread.task = this.#queue.shift() ?? null;
+      thread.worker.ref();
+      thread.worker.postMessage(thread.task?.job);
+    }
+  }
+
+  #idle(): Thread | null {
+    for (const thread of this.#threads) if (!thread.task) return thread;
+    return this.#threads.size < this.#size ? this.#spawn() : null;
+  }
+
+  #spawn(): Thread {
+    // The file has the extension of this one: .ts from source, .js when compiled.
+    const file = new URL(`./worker${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url);
+    const execArgv = process.execArgv.filter((arg) => !arg.startsWith("--input-type")); // means -e, not files
+    const worker = new Worker(file, { workerData: this.#start, execArgv });
+    const thread: Thread = { worker, task: null };
+    let failure: Error | null = null;
+    worker.on("message", (answer: WorkerAnswer) => this.#settle(thread, answer));
+    worker.on("error", (error) => {
+      failure = error;
+    });
+    worker.on("exit", (status) => this.#bury(thread, failure ?? new Error(`it ended with status ${status}`)));
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  #settle(thread: Thread, answer: WorkerAnswer): void {
+    const { task } = thread;
+    thread.task = null;
+    thread.worker.unref();
+    if ("batch" in answer) task?.resolve(answer.batch);
+    else task?.reject(new ManabiError(answer.error));
+    this.#dispatch();
+  }
+
+  #bury(thread: Thread, cause: Error): void {
+    if (!this.#threads.delete(thread)) return; // closed on purpose
+    const { task } = thread;
+    task?.reject(new ManabiError(`a loader worker crashed at ${task.title}: ${cause.message}`, { cause }));
+    this.#dispatch();
+  }
+}
