@@ -1,0 +1,77 @@
+import koffi from "koffi";
+import type { TypedArray } from "../../core/dtype.ts";
+import { ManabiError } from "../../core/errors.ts";
+import { buildRuntime, type Toolchain } from "./toolchain.ts";
+
+/** The loaded run time. Addresses are numbers: user space lies below 2^53. */
+export interface Runtime {
+  readonly threads: number;
+  /** Sets the number of threads, 0 for every CPU the process may use; returns it. */
+  setThreads(count: number): number;
+  /** Runs a tape; throws what the run time reports. `held` are arrays that only the tape refers to: they stay alive. */
+  run(tape: number, words: number, slots: number, held: readonly TypedArray[]): void;
+  /** Seconds of each top-level instruction are added to `seconds`. */
+  runTimed(tape: number, words: number, slots: number, seconds: Float64Array): void;
+  alloc(bytes: number): number;
+  free(address: number, bytes: number): void;
+  /** Addresses of the kernels of a generated library. */
+  load(path: string, count: number): number[];
+  /** Address of a built-in operation. */
+  symbol(name: string): number;
+}
+
+export function loadRuntime(toolchain: Toolchain): Runtime {
+  const library = koffi.load(buildRuntime(toolchain));
+  const init = library.func("int mnb_init(int threads)");
+  const runTape = library.func("int mnb_run(uintptr_t tape, int64_t words, uintptr_t slots)");
+  const runTimed = library.func("int mnb_run_timed(uintptr_t tape, int64_t words, uintptr_t slots, double *seconds)");
+  const alloc = library.func("uintptr_t mnb_alloc(int64_t bytes)");
+  const free = library.func("void mnb_free(uintptr_t p, int64_t bytes)");
+  const load = library.func("int mnb_load(str path, int64_t count, uint64_t *out)");
+  const symbol = library.func("uint64_t mnb_symbol(str name)");
+  const lastError = library.func("str mnb_error()");
+  const check = (status: number) => {
+    if (status !== 0) throw new ManabiError(`native: ${lastError()}`);
+  };
+  let threads: number = init(0);
+  return {
+    get threads() {
+      return threads;
+    },
+    setThreads: (count) => (threads = init(count)),
+    run: (tape, words, slots, _held) => check(runTape(tape, words, slots)),
+    runTimed: (tape, words, slots, seconds) => check(runTimed(tape, words, slots, seconds)),
+    alloc(bytes) {
+      const address = Number(alloc(bytes));
+      if (address === 0)
+        throw new ManabiError(
+          `native: no memory for ${bytes} bytes of temporaries; use a smaller batch or checkpoint()`,
+        );
+      return address;
+    },
+    free: (address, bytes) => free(address, bytes),
+    load(path, count) {
+      const out = new BigUint64Array(count);
+      check(load(path, count, out));
+      return Array.from(out, Number);
+    },
+    symbol(name) {
+      const address = Number(symbol(name));
+      if (address === 0) throw new ManabiError(`native: the run time has no operation ${name}`);
+      return address;
+    },
+  };
+}
+
+const addresses = new WeakMap<ArrayBufferLike, bigint>();
+
+/** Where the values of an array lie. Array buffers do not move. */
+export function addressOf(array: ArrayBufferView): bigint {
+  const { buffer, byteOffset } = array;
+  let base = addresses.get(buffer);
+  if (base === undefined) {
+    base = BigInt(koffi.address(buffer));
+    addresses.set(buffer, base);
+  }
+  return byteOffset === 0 ? base : base + BigInt(byteOffset);
+}

@@ -1,0 +1,462 @@
+import { children, dependsOn, type Expr, type Test, walk } from "../../compiler/expr.ts";
+import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
+import type { Kernel } from "../../compiler/kernel.ts";
+import type { DType } from "../../core/dtype.ts";
+import { callC, castC, constantC, ctype } from "./scalar.ts";
+
+type Reduce = Extract<Expr, { op: "reduce" }>;
+
+export interface RenderedKernel {
+  /** The body of `void k(void *const *b, const int64_t *p, int64_t begin, int64_t end)`. */
+  readonly body: string;
+  /** Values of `p`. */
+  readonly params: readonly number[];
+  /** Positions of the outer loop, which are shared among threads. */
+  readonly range: number;
+  /** Fewest positions worth handing to a thread. */
+  readonly grain: number;
+}
+
+/** Independent accumulators of a reduction along memory: one vector register or more, whatever the machine. */
+const lanes = 32;
+/** Results that are accumulated side by side when a reduction runs across memory. */
+const strip = 64;
+/** Work, in elements times cost, that is worth waking a thread for. */
+const threadWork = 16384;
+
+/** Renders one kernel of loop IR as C. Extents and strides become parameters, so equal forms give equal text. */
+export function renderKernel(kernel: Kernel): RenderedKernel {
+  return new Renderer(kernel).render();
+}
+
+class Renderer {
+  private readonly kernel: Kernel;
+  private readonly params: number[] = [];
+  private readonly lines: string[] = [];
+  private indent = 1;
+  private names = 0;
+  /** C expressions of values computed in the current block and those around it. */
+  private scope = new Map<Expr, string>();
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  render(): RenderedKernel {
+    const { axes } = this.kernel;
+    const tops = this.topReductions();
+    const last = axes.at(-1);
+    const acrossMemory = last !== undefined && tops.length > 0 && this.runsAcross(tops, last);
+    const work = axes.reduce((n, v) => n * v.size, 1) * this.costPerElement(tops);
+
+    let range = 1;
+    if (axes.length === 0) this.position(tops);
+    else if (acrossMemory) range = this.strips(tops, axes.slice(0, -1), axes[axes.length - 1]);
+    else if (axes.length === 1) {
+      range = axes[0].size;
+      this.vectorHint(tops);
+      this.open(`for (int64_t ${vname(axes[0])} = begin; ${vname(axes[0])} < end; ++${vname(axes[0])}) {`);
+      this.position(tops);
+      this.close();
+    } else {
+      const outer = this.outerAxes(axes);
+      range = outer.reduce((n, v) => n * v.size, 1);
+      this.open("for (int64_t q = begin; q < end; ++q) {");
+      this.decompose("q", outer);
+      const inner = axes.slice(outer.length);
+      inner.forEach((v, i) => {
+        if (i === inner.length - 1) this.vectorHint(tops);
+        this.loop(v);
+      });
+      this.position(tops);
+      for (const _ of inner) this.close();
+      this.close();
+    }
+    const perPosition = Math.max(1, work / Math.max(1, range));
+    return {
+      body: [...this.prologue(), ...this.lines].join("\n"),
+      params: this.params,
+      range,
+      grain: Math.max(1, Math.ceil(threadWork / perPosition)),
+    };
+  }
+
+  private prologue(): string[] {
+    const buffers = this.kernel.buffers.map(
+      ({ dtype, written }, i) =>
+        `  ${written ? "" : "const "}${ctype[dtype]} *restrict const b${i} = (${written ? "" : "const "}${ctype[dtype]} *)b[${i}];`,
+    );
+    return [...buffers, ...this.params.map((_, i) => `  const int64_t p${i} = p[${i}];`)];
+  }
+
+  /** Leading axes whose product gives the threads enough pieces. */
+  private outerAxes(axes: readonly LoopVar[]): readonly LoopVar[] {
+    let [count, pieces] = [0, 1];
+    while (count < axes.length - 1 && pieces < 64) pieces *= axes[count++].size;
+    return axes.slice(0, count);
+  }
+
+  private vectorHint(tops: readonly Reduce[]): void {
+    if (tops.length === 0) this.line("#pragma GCC ivdep");
+  }
+
+  private position(tops: readonly Reduce[]): void {
+    const outer = this.scope;
+    this.scope = new Map(outer);
+    for (const r of tops) this.scope.set(r, this.reduceAlong(r));
+    this.store();
+    this.scope = outer;
+  }
+
+  private store(): void {
+    for (const { buffer, index, value } of this.kernel.stores) {
+      const v = this.value(value);
+      this.line(`b${buffer}[${this.index(index)}] = ${v};`);
+    }
+  }
+
+  // Reductions
+
+  /** Reductions that are constant within one result: they are computed before it, inner ones first. */
+  private topReductions(): Reduce[] {
+    const tops: Reduce[] = [];
+    const visit = (e: Expr, around: readonly LoopVar[]) => {
+      if (e.op === "reduce") {
+        if (tops.includes(e) || (around.length > 0 && dependsOn(e, around))) return;
+        visit(e.body, [...around, ...e.axes]);
+        tops.push(e);
+        return;
+      }
+      for (const c of children(e)) visit(c, around);
+    };
+    for (const s of this.kernel.stores) visit(s.value, []);
+    return tops;
+  }
+
+  /** Whether the results, rather than the terms of each sum, lie next to each other in memory. */
+  private runsAcross(tops: readonly Reduce[], last: LoopVar): boolean {
+    let [along, across] = [0, 0];
+    for (const r of tops) {
+      const longest = this.innermost(r);
+      let nested = false;
+      walk(r.body, (e) => {
+        if (e.op === "reduce" && !tops.includes(e)) nested = true;
+        if (e.op !== "load") return;
+        const a = coefOf(e.index, longest);
+        const b = coefOf(e.index, last);
+        if (a === 1 && longest.size >= 8) along++;
+        if (b !== null && b !== 0 && a !== 1) across++;
+        if (b === 1 && longest.size < 8) across++;
+      });
+      if (nested) return false;
+    }
+    return across > along && last.size > 1;
+  }
+
+  /** The axis of a reduction that most loads step through element by element. */
+  private innermost(r: Reduce): LoopVar {
+    if (r.kind === "argmax" || r.kind === "argmin") return r.axes[r.axes.length - 1];
+    const score = (v: LoopVar) => {
+      let n = 0;
+      walk(r.body, (e) => {
+        if (e.op === "load" && coefOf(e.index, v) === 1) n++;
+      });
+      return n;
+    };
+    return [...r.axes].sort((a, b) => score(b) - score(a) || (score(a) ? b.size - a.size : 0))[0] ?? { id: 0, size: 1 };
+  }
+
+  /** One result: the reduction runs along memory, with several accumulators for the vector unit. */
+  private reduceAlong(r: Reduce): string {
+    if (r.kind === "argmax" || r.kind === "argmin") return this.argAlong(r);
+    const acc = accumulator(r.kind, r.dtype);
+    const inner = this.innermost(r);
+    const outer = r.axes.filter((v) => v !== inner);
+    const a = this.name("a");
+    this.line(`${ctype[acc.dtype]} ${a}[${lanes}];`);
+    this.line(`for (int j = 0; j < ${lanes}; ++j) ${a}[j] = ${acc.init};`);
+    for (const v of outer) this.loop(v);
+    const n = this.int(inner.size);
+    const [base, j] = [this.name("i"), this.name("j")];
+    this.line(`int64_t ${base} = 0;`);
+    const step = (at: string, lane: string) => {
+      this.line(`const int64_t ${vname(inner)} = ${at};`);
+      const value = this.inBlock(() => this.value(r.body));
+      this.line(`${acc.step(`${a}[${lane}]`, castC(value, r.body.dtype, acc.dtype))};`);
+    };
+    if (inner.size >= lanes) {
+      this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
+      this.line("#pragma GCC ivdep");
+      this.open(`for (int ${j} = 0; ${j} < ${lanes}; ++${j}) {`);
+      step(`${base} + ${j}`, j);
+      this.close();
+      this.close();
+    }
+    this.open(`for (int ${j} = 0; ${base} < ${n}; ++${base}, ++${j}) {`);
+    step(base, `${j} & ${lanes - 1}`);
+    this.close();
+    for (const _ of outer) this.close();
+    // Halving the lanes adds pairwise.
+    this.line(
+      `for (int w = ${lanes / 2}; w; w >>= 1) for (int j = 0; j < w; ++j) { ${acc.step(`${a}[j]`, `${a}[j + w]`)}; }`,
+    );
+    const out = this.name("r");
+    this.line(`const ${ctype[r.dtype]} ${out} = ${castC(`${a}[0]`, acc.dtype, r.dtype)};`);
+    return out;
+  }
+
+  private argAlong(r: Reduce): string {
+    const [best, at, count] = [this.name("m"), this.name("r"), this.name("c")];
+    const { dtype } = r.body;
+    const acc = accumulator(r.kind === "argmax" ? "max" : "min", dtype);
+    this.line(`${ctype[dtype]} ${best} = ${acc.init}; int32_t ${at} = 0; int32_t ${count} = 0;`);
+    for (const v of r.axes) this.loop(v);
+    const value = this.inBlock(() => this.value(r.body));
+    this.line(`if (${beats(r.kind, value, best, dtype)}) { ${best} = ${value}; ${at} = ${count}; }`);
+    this.line(`++${count};`);
+    for (const _ of r.axes) this.close();
+    return at;
+  }
+
+  /** Strips of neighbouring results: the reduction runs across memory, each step adds one row of terms to the strip. */
+  private strips(tops: readonly Reduce[], outer: readonly LoopVar[], last: LoopVar): number {
+    const perRow = Math.ceil(last.size / strip);
+    const n = this.int(last.size);
+    this.open("for (int64_t q = begin; q < end; ++q) {");
+    const rows = perRow === 1 ? "1" : this.int(perRow);
+    this.line(`const int64_t s0 = (q % ${rows}) * ${strip};`);
+    this.line(`const int64_t row = q / ${rows};`);
+    this.decompose("row", outer);
+    this.line(`const int width = (int)(${n} - s0 < ${strip} ? ${n} - s0 : ${strip});`);
+    for (const r of tops) this.reduceAcross(r, last);
+    this.line("#pragma GCC ivdep");
+    this.openStrip(last);
+    const outerScope = this.scope;
+    this.scope = new Map(outerScope);
+    this.store();
+    this.scope = outerScope;
+    this.close();
+    this.close();
+    return outer.reduce((m, v) => m * v.size, 1) * perRow;
+  }
+
+  private openStrip(last: LoopVar): void {
+    this.open("for (int j = 0; j < width; ++j) {");
+    this.line(`const int64_t ${vname(last)} = s0 + j;`);
+  }
+
+  private reduceAcross(r: Reduce, last: LoopVar): void {
+    const a = this.name("a");
+    const arg = r.kind === "argmax" || r.kind === "argmin";
+    const terms = r.axes.reduce((n, v) => n * v.size, 1);
+    const acc = arg
+      ? accumulator(r.kind === "argmax" ? "max" : "min", r.body.dtype)
+      : accumulator(r.kind, r.dtype, terms <= strip);
+    this.line(`${ctype[acc.dtype]} ${a}[${strip}];`);
+    if (arg) this.line(`int32_t ${a}i[${strip}]; int32_t ${a}c = 0;`);
+    this.line(`for (int j = 0; j < width; ++j) { ${a}[j] = ${acc.init}; ${arg ? `${a}i[j] = 0; ` : ""}}`);
+    for (const v of r.axes) this.loop(v);
+    this.line("#pragma GCC ivdep");
+    this.openStrip(last);
+    const value = this.inBlock(() => this.value(r.body));
+    if (arg) {
+      const wins = this.name("w");
+      this.line(`const int ${wins} = ${beats(r.kind, value, `${a}[j]`, r.body.dtype)};`);
+      this.line(`${a}[j] = ${wins} ? ${value} : ${a}[j]; ${a}i[j] = ${wins} ? ${a}c : ${a}i[j];`);
+    } else this.line(`${acc.step(`${a}[j]`, castC(value, r.body.dtype, acc.dtype))};`);
+    this.close();
+    if (arg) this.line(`++${a}c;`);
+    for (const _ of r.axes) this.close();
+    this.scope.set(r, arg ? `${a}i[j]` : castC(`${a}[j]`, acc.dtype, r.dtype));
+  }
+
+  private costPerElement(tops: readonly Reduce[]): number {
+    let cost = 0;
+    for (const { value } of this.kernel.stores)
+      walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
+    for (const r of tops) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
+    return cost;
+  }
+
+  // Values
+
+  /** Emits what computes `e` and returns a C expression without side effects. */
+  private value(e: Expr): string {
+    const known = this.scope.get(e);
+    if (known !== undefined) return known;
+    const text = this.compute(e);
+    this.scope.set(e, text);
+    return text;
+  }
+
+  private compute(e: Expr): string {
+    switch (e.op) {
+      case "const":
+        return constantC(e.value, e.dtype);
+      case "load":
+        return this.temp(e.dtype, `b${e.buffer}[${this.index(e.index)}]`);
+      case "index":
+        return castC(`(${this.index(e.index)})`, "i64", e.dtype);
+      case "call":
+        return this.temp(
+          e.dtype,
+          callC(
+            e.name,
+            e.args.map((a) => this.value(a)),
+            e.args.map((a) => a.dtype),
+            e.dtype,
+          ),
+        );
+      case "random": {
+        const [k0, k1, c1] = e.state.map((s) => this.value(s));
+        return this.temp(e.dtype, `mnb_threefry(${k0}, ${k1}, (uint32_t)(${this.index(e.index)}), ${c1})`);
+      }
+      case "guard":
+        return this.guard(e);
+      case "reduce":
+        return this.reduceNested(e);
+    }
+  }
+
+  private temp(dtype: DType, text: string): string {
+    const t = this.name("t");
+    this.line(`const ${ctype[dtype]} ${t} = ${text};`);
+    return t;
+  }
+
+  /** The guarded value is computed inside of the branch: outside of it, it may lie beyond its buffer. */
+  private guard(e: Extract<Expr, { op: "guard" }>): string {
+    const t = this.name("t");
+    this.line(`${ctype[e.dtype]} ${t} = ${this.value(e.other)};`);
+    this.open(`if (${e.tests.map((test) => this.test(test)).join(" && ")}) {`);
+    const value = this.inBlock(() => this.value(e.value));
+    this.line(`${t} = ${value};`);
+    this.close();
+    return t;
+  }
+
+  private test({ index, lo, hi }: Test): string {
+    const i = this.index(index);
+    const tests = [];
+    if (index.lo < lo) tests.push(`${i} >= ${this.int(lo)}`);
+    if (index.hi >= hi) tests.push(`${i} < ${this.int(hi)}`);
+    return tests.join(" && ");
+  }
+
+  /** A reduction inside of a loop that it depends on. */
+  private reduceNested(r: Reduce): string {
+    if (r.kind === "argmax" || r.kind === "argmin") return this.argAlong(r);
+    const a = this.name("a");
+    const acc = accumulator(r.kind, r.dtype);
+    this.line(`${ctype[acc.dtype]} ${a} = ${acc.init};`);
+    for (const v of r.axes) this.loop(v);
+    const value = this.inBlock(() => this.value(r.body));
+    this.line(`${acc.step(a, castC(value, r.body.dtype, acc.dtype))};`);
+    for (const _ of r.axes) this.close();
+    return castC(a, acc.dtype, r.dtype);
+  }
+
+  /** Values computed by `emit` are forgotten afterwards: their block ends. */
+  private inBlock(emit: () => string): string {
+    const outer = this.scope;
+    this.scope = new Map(outer);
+    const result = emit();
+    this.scope = outer;
+    return result;
+  }
+
+  // Integers
+
+  private index(x: Idx): string {
+    for (const i of refsOf(x)) this.value(i);
+    const parts: string[] = x.terms.map(({ atom, coef }) => {
+      const a =
+        atom.kind === "var"
+          ? vname(atom.v)
+          : atom.kind === "ref"
+            ? `mnb_at(${this.value(atom.at)}, ${this.int(atom.size)})`
+            : `mnb_${atom.kind}(${this.index(atom.of)}, ${atom.by})`;
+      return coef === 1 ? a : coef === -1 ? `-${a}` : `${this.int(coef)} * ${a}`;
+    });
+    if (x.offset !== 0 || parts.length === 0) parts.push(this.int(x.offset));
+    return parts.length === 1 ? parts[0] : `(${parts.join(" + ")})`;
+  }
+
+  /** Small numbers are part of a kernel's form, others are its parameters. */
+  private int(n: number): string {
+    if (n >= -1 && n <= 2) return `${n}`;
+    let at = this.params.indexOf(n);
+    if (at < 0) at = this.params.push(n) - 1;
+    return `p${at}`;
+  }
+
+  private decompose(name: string, axes: readonly LoopVar[]): void {
+    let rest = name;
+    for (let i = axes.length - 1; i >= 0; i--) {
+      if (i === 0) this.line(`const int64_t ${vname(axes[i])} = ${rest};`);
+      else {
+        const n = this.int(axes[i].size);
+        const next = this.name("q");
+        this.line(`const int64_t ${vname(axes[i])} = ${rest} % ${n}, ${next} = ${rest} / ${n};`);
+        rest = next;
+      }
+    }
+  }
+
+  // Text
+
+  private loop(v: LoopVar): void {
+    const n = vname(v);
+    this.open(`for (int64_t ${n} = 0; ${n} < ${this.int(v.size)}; ++${n}) {`);
+  }
+
+  private name(prefix: string): string {
+    return `${prefix}${this.names++}`;
+  }
+  private line(text: string): void {
+    this.lines.push("  ".repeat(this.indent) + text);
+  }
+  private open(text: string): void {
+    this.line(text);
+    this.indent++;
+  }
+  private close(): void {
+    this.indent--;
+    this.line("}");
+  }
+}
+
+/** Values that an index is computed from. */
+const refsOf = (index: Idx): Expr[] => children({ op: "index", index, dtype: "i32" });
+
+const vname = (v: LoopVar): string => `v${v.id}`;
+
+interface Accumulator {
+  readonly dtype: DType;
+  readonly init: string;
+  step(acc: string, value: string): string;
+}
+
+/** Sums and products of f32 run in f64 unless they are short; extremes let NaN through. */
+function accumulator(kind: Reduce["kind"], dtype: DType, short = false): Accumulator {
+  const float = dtype === "f32" || dtype === "f64";
+  const wide: DType = dtype === "f32" && !short ? "f64" : dtype;
+  if (kind === "sum") return { dtype: wide, init: "0", step: (a, v) => `${a} = ${a} + ${v}` };
+  if (kind === "prod") return { dtype: wide, init: "1", step: (a, v) => `${a} = ${a} * ${v}` };
+  const [sign, infinity] = kind === "max" ? [">", "-INFINITY"] : ["<", "INFINITY"];
+  const lowest: Partial<Record<DType, string>> = { i32: "INT32_MIN", u32: "0", u8: "0", bool: "0" };
+  const highest: Partial<Record<DType, string>> = { i32: "INT32_MAX", u32: "UINT32_MAX", u8: "255", bool: "1" };
+  const init = float ? infinity : ((kind === "max" ? lowest : highest)[dtype] as string);
+  return {
+    dtype,
+    init,
+    step: (a, v) =>
+      float ? `${a} = (${v} ${sign} ${a} || ${v} != ${v}) ? ${v} : ${a}` : `${a} = ${v} ${sign} ${a} ? ${v} : ${a}`,
+  };
+}
+
+/** Whether a later candidate replaces the best so far: strictly better, or the first NaN. */
+function beats(kind: Reduce["kind"], value: string, best: string, dtype: DType): string {
+  const better = `${value} ${kind === "argmax" ? ">" : "<"} ${best}`;
+  return dtype === "f32" || dtype === "f64" ? `${better} || (${value} != ${value} && ${best} == ${best})` : better;
+}

@@ -1,0 +1,111 @@
+import type { DType } from "../../core/dtype.ts";
+import { ManabiError } from "../../core/errors.ts";
+
+export const ctype: Record<DType | "i64", string> = {
+  f32: "float",
+  f64: "double",
+  f16: "uint16_t",
+  bf16: "uint16_t",
+  i32: "int32_t",
+  u32: "uint32_t",
+  u8: "uint8_t",
+  bool: "uint8_t",
+  i64: "int64_t",
+};
+
+const isFloat = (d: DType | "i64") => d === "f32" || d === "f64";
+
+/** A literal of exactly this value. */
+export function constantC(value: number, dtype: DType): string {
+  if (isFloat(dtype)) {
+    if (Number.isNaN(value)) return "NAN";
+    if (!Number.isFinite(value)) return value > 0 ? "INFINITY" : "-INFINITY";
+    const text = Object.is(value, -0) ? "-0.0" : String(dtype === "f32" ? Math.fround(value) : value);
+    const number = /[.e]/.test(text) ? text : `${text}.0`;
+    return value < 0 || Object.is(value, -0)
+      ? `(${number}${dtype === "f32" ? "f" : ""})`
+      : number + (dtype === "f32" ? "f" : "");
+  }
+  const n = Math.trunc(value);
+  if (dtype === "u32") return `${n >>> 0}u`;
+  return n === -(2 ** 31) ? "INT32_MIN" : n < 0 ? `(${n})` : `${n}`;
+}
+
+/** A conversion as the `cast` primitive defines it. */
+export function castC(x: string, from: DType | "i64", to: DType | "i64"): string {
+  if (from === to) return x;
+  if (to === "bool") return `(uint8_t)((${x}) != 0)`;
+  if (isFloat(from) && !isFloat(to)) return `mnb_${from}_to_${to}(${x})`;
+  return `(${ctype[to]})(${x})`;
+}
+
+type Render = (args: readonly string[], dtype: DType) => string;
+
+const infix =
+  (operator: string): Render =>
+  ([x, y]) =>
+    `(${x} ${operator} ${y})`;
+/** Built-ins of the compiler, with the suffix of C for f32. */
+const builtin =
+  (name: string): Render =>
+  ([x], d) =>
+    `__builtin_${name}${d === "f32" ? "f" : ""}(${x})`;
+/** Functions of kernel.h. */
+const own =
+  (name: string): Render =>
+  (args, d) =>
+    `mnb_${name}_${d === "bool" ? "u8" : d}(${args.join(", ")})`;
+/** Wraps results of C's promoted small integers. */
+const wrapped =
+  (render: Render): Render =>
+  (args, d) =>
+    d === "u8" ? `(uint8_t)${render(args, d)}` : render(args, d);
+
+const calls: Record<string, Render> = {
+  neg: wrapped(([x]) => `(-${x})`),
+  abs: (args, d) =>
+    isFloat(d) ? builtin("fabs")(args, d) : d === "i32" ? `(${args[0]} < 0 ? -${args[0]} : ${args[0]})` : args[0],
+  sign: ([x], d) => (isFloat(d) ? own("sign")([x], d) : `(${ctype[d]})((${x} > 0) - (${x} < 0))`),
+  floor: builtin("floor"),
+  ceil: builtin("ceil"),
+  round: builtin("rint"),
+  exp: own("exp"),
+  expm1: builtin("expm1"),
+  log: own("log"),
+  log1p: builtin("log1p"),
+  sqrt: builtin("sqrt"),
+  sin: builtin("sin"),
+  cos: builtin("cos"),
+  atan: builtin("atan"),
+  tanh: own("tanh"),
+  erf: builtin("erf"),
+  not: ([x]) => `(uint8_t)!${x}`,
+  add: wrapped(infix("+")),
+  sub: wrapped(infix("-")),
+  mul: wrapped(infix("*")),
+  div: (args, d) => (isFloat(d) ? infix("/")(args, d) : own("div")(args, d)),
+  mod: own("mod"),
+  pow: (args, d) => (isFloat(d) ? `__builtin_pow${d === "f32" ? "f" : ""}(${args.join(", ")})` : own("pow")(args, d)),
+  maximum: ([x, y], d) =>
+    isFloat(d) ? `((${x} > ${y} || ${x} != ${x}) ? ${x} : ${y})` : `(${x} > ${y} ? ${x} : ${y})`,
+  minimum: ([x, y], d) =>
+    isFloat(d) ? `((${x} < ${y} || ${x} != ${x}) ? ${x} : ${y})` : `(${x} < ${y} ? ${x} : ${y})`,
+  eq: infix("=="),
+  ne: infix("!="),
+  lt: infix("<"),
+  le: infix("<="),
+  gt: infix(">"),
+  ge: infix(">="),
+  and: infix("&"),
+  or: infix("|"),
+  xor: infix("^"),
+  where: ([c, x, y]) => `(${c} ? ${x} : ${y})`,
+};
+
+/** An elementwise primitive applied to C expressions. */
+export function callC(name: string, args: readonly string[], argTypes: readonly DType[], dtype: DType): string {
+  if (name === "cast") return castC(args[0], argTypes[0], dtype);
+  const render = calls[name];
+  if (!render) throw new ManabiError(`native: no C for ${name}`);
+  return render(args, dtype);
+}

@@ -1,0 +1,128 @@
+import type { Buffer, Instruction } from "../../compiler/instruction.ts";
+import type { MemoryPlan } from "../../compiler/plan.ts";
+import { byteSize } from "../../core/dtype.ts";
+import type { RenderedKernel } from "./render.ts";
+
+/** Where the address of a slot comes from; `offset` is in bytes. */
+export type SlotSource =
+  | { readonly kind: "arena"; readonly offset: number }
+  | { readonly kind: "input"; readonly index: number; readonly offset: number }
+  | { readonly kind: "output"; readonly index: number; readonly offset: number }
+  | { readonly kind: "data"; readonly buffer: Buffer; readonly offset: number };
+
+export interface Tape {
+  readonly words: BigInt64Array;
+  readonly slots: readonly SlotSource[];
+}
+
+export interface Addresses {
+  kernel(instruction: Instruction): { readonly address: number; readonly rendered: RenderedKernel };
+  op(name: string): number;
+}
+
+const [KERNEL, OP, LOOP, COPY] = [1, 2, 3, 4];
+
+/** Writes instructions as the tape that the run time interprets (runtime/tape.c). */
+export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan, addresses: Addresses): Tape {
+  const slots: SlotSource[] = [{ kind: "arena", offset: 0 }];
+  const slotOf = new Map<Buffer, number>();
+  /** Slots that move during the loop being written. */
+  let moving: { slot: number; stride: number }[] = [];
+  const sliceSlots = new Map<string, number>();
+
+  const source = (buffer: Buffer): SlotSource => {
+    const { place } = buffer;
+    switch (place.kind) {
+      case "temp":
+        return { kind: "arena", offset: plan.offsets.get(buffer) as number };
+      case "input":
+      case "output":
+        return { kind: place.kind, index: place.index, offset: 0 };
+      case "data":
+        return { kind: "data", buffer, offset: 0 };
+      case "slice": {
+        const start = place.reverse ? (place.length - 1) * buffer.size * byteSize(buffer.dtype) : 0;
+        const whole = source(place.of);
+        return { ...whole, offset: whole.offset + start };
+      }
+    }
+  };
+  const newSlot = (from: SlotSource) => slots.push(from) - 1;
+
+  /** Slot and byte offset of a buffer's first element. */
+  const locate = (buffer: Buffer): [slot: number, offset: number] => {
+    if (buffer.place.kind === "temp") return [0, plan.offsets.get(buffer) as number];
+    if (buffer.place.kind !== "slice") {
+      let slot = slotOf.get(buffer);
+      if (slot === undefined) {
+        slot = newSlot(source(buffer));
+        slotOf.set(buffer, slot);
+      }
+      return [slot, 0];
+    }
+    const stride = buffer.size * byteSize(buffer.dtype) * (buffer.place.reverse ? -1 : 1);
+    const from = source(buffer);
+    const key = JSON.stringify([from.kind, from.offset, stride, "index" in from ? from.index : idOf(buffer.place.of)]);
+    let slot = sliceSlots.get(key);
+    if (slot === undefined) {
+      slot = newSlot(from);
+      sliceSlots.set(key, slot);
+      moving.push({ slot, stride });
+    }
+    return [slot, 0];
+  };
+
+  const write = (list: readonly Instruction[]): number[] => {
+    const out: number[] = [];
+    for (const instruction of list) {
+      switch (instruction.kind) {
+        case "kernel": {
+          const { address, rendered } = addresses.kernel(instruction);
+          const at = instruction.buffers.flatMap(locate);
+          out.push(KERNEL, address, rendered.range, rendered.grain, instruction.buffers.length, ...at);
+          out.push(rendered.params.length, ...rendered.params);
+          break;
+        }
+        case "op": {
+          const at = instruction.buffers.flatMap((b, i) => {
+            const [slot, offset] = locate(b);
+            return [slot, offset + instruction.offsets[i] * byteSize(b.dtype)];
+          });
+          out.push(OP, addresses.op(instruction.name), instruction.buffers.length, ...at);
+          out.push(instruction.params.length, ...instruction.params);
+          break;
+        }
+        case "copy": {
+          const bytes = instruction.to.size * byteSize(instruction.to.dtype);
+          out.push(COPY, ...locate(instruction.to), ...locate(instruction.from), bytes);
+          break;
+        }
+        case "loop": {
+          const outer = moving;
+          moving = [];
+          const body = write(instruction.body);
+          out.push(LOOP, instruction.count, body.length, moving.length);
+          for (const { slot, stride } of moving) out.push(slot, stride);
+          out.push(...body);
+          moving = outer;
+          sliceSlots.clear();
+          break;
+        }
+      }
+    }
+    return out;
+  };
+  const words = BigInt64Array.from(write(instructions), BigInt);
+  return { words, slots };
+}
+
+const ids = new WeakMap<Buffer, number>();
+let lastId = 0;
+function idOf(buffer: Buffer): number {
+  let id = ids.get(buffer);
+  if (id === undefined) {
+    id = ++lastId;
+    ids.set(buffer, id);
+  }
+  return id;
+}

@@ -1,0 +1,140 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cacheRoot } from "../../core/cache.ts";
+import { ManabiError } from "../../core/errors.ts";
+
+/** A C compiler of this machine. */
+export interface Toolchain {
+  readonly command: string;
+  /** First line of `--version`. */
+  readonly version: string;
+  readonly flags: readonly string[];
+}
+
+const flags = [
+  ...["-std=gnu11", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-march=native", "-O3"],
+  ...["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fwrapv", "-w"],
+];
+const libraries = ["-lm", "-ldl"];
+
+let found: Toolchain | null | undefined;
+
+/** The first of cc, gcc and clang that compiles here, or null. */
+export function findToolchain(): Toolchain | null {
+  if (found !== undefined) return found;
+  found = null;
+  for (const command of ["cc", "gcc", "clang"]) {
+    const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
+    if (status !== 0) continue;
+    found = { command, version: stdout.split("\n")[0].trim(), flags };
+    break;
+  }
+  return found;
+}
+
+/** The folder that holds compiled libraries, readable by this user only. */
+export const libraryFolder = (): string => join(cacheRoot(), "native");
+
+const runtimeFolder = fileURLToPath(new URL("./runtime/", import.meta.url));
+const kernelHeader = readFileSync(new URL("./kernel.h", import.meta.url), "utf8");
+
+/** What code compiled with -march=native depends on besides its text. */
+function machine(toolchain: Toolchain): string {
+  let features = "";
+  try {
+    features = /^(flags|Features)\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "";
+  } catch {
+    // Not Linux: the model has to do.
+  }
+  return [
+    toolchain.command,
+    toolchain.version,
+    toolchain.flags.join(" "),
+    process.arch,
+    cpus()[0]?.model,
+    features,
+  ].join("\n");
+}
+
+/** Compiles the run time unless that has been done; returns the library's path. */
+export function buildRuntime(toolchain: Toolchain): string {
+  const names = readdirSync(runtimeFolder).sort();
+  const sources = names.map((name) => readFileSync(join(runtimeFolder, name), "utf8"));
+  const units = names.filter((name) => name.endsWith(".c")).map((name) => join(runtimeFolder, name));
+  return cached(toolchain, "runtime", sources.join("\n"), (output, scratch) => {
+    // Units are compiled side by side.
+    const objects = units.map((_, i) => join(scratch, `${i}.o`));
+    const compile = units.map((unit, i) => [toolchain.command, ...flags, "-c", unit, "-o", objects[i]]);
+    run(compile);
+    run([[toolchain.command, ...flags, ...objects, "-o", output, ...libraries]]);
+  });
+}
+
+/** Compiles kernels `k0`, `k1`, ... with these bodies; returns the library's path. */
+export function buildKernels(toolchain: Toolchain, bodies: readonly string[]): string {
+  const functions = bodies.map(
+    (body, i) =>
+      `__attribute__((visibility("default"))) void k${i}(void *const *b, const int64_t *p, int64_t begin, int64_t end) {\n${body}\n}\n`,
+  );
+  return cached(toolchain, "kernels", kernelHeader + functions.join("\n"), (output, scratch) => {
+    // Two halves side by side.
+    const half = Math.ceil(functions.length / 2);
+    const parts = [functions.slice(0, half), functions.slice(half)].filter((part) => part.length);
+    const units = parts.map((part, i) => {
+      const file = join(scratch, `${i}.c`);
+      writeFileSync(file, `${kernelHeader}\n${part.join("\n")}`);
+      return file;
+    });
+    if (units.length === 1) return run([[toolchain.command, ...flags, units[0], "-o", output, ...libraries]]);
+    const objects = units.map((file) => file.replace(/c$/, "o"));
+    run(units.map((file, i) => [toolchain.command, ...flags, "-c", file, "-o", objects[i]]));
+    run([[toolchain.command, ...flags, ...objects, "-o", output, ...libraries]]);
+  });
+}
+
+/** A library by the hash of what it is made of. Written under a temporary name and renamed: two processes may do it at once. */
+function cached(
+  toolchain: Toolchain,
+  kind: string,
+  source: string,
+  build: (output: string, scratch: string) => void,
+): string {
+  const hash = createHash("sha256").update(machine(toolchain)).update("\0").update(source).digest("hex").slice(0, 32);
+  const folder = libraryFolder();
+  const path = join(folder, `${kind}-${hash}.so`);
+  if (existsSync(path)) return path;
+  const scratch = join(folder, `build-${process.pid}-${hash.slice(0, 8)}`);
+  try {
+    mkdirSync(scratch, { recursive: true, mode: 0o700 });
+    const output = join(scratch, "out.so");
+    build(output, scratch);
+    renameSync(output, path);
+  } catch (error) {
+    if (error instanceof ManabiError) throw error;
+    throw new ManabiError(
+      `native: cannot write compiled kernels to ${folder} (${(error as Error).message}); ` +
+        "free space there or point XDG_CACHE_HOME at a writable folder",
+    );
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return path;
+}
+
+/** Runs commands at the same time; throws with what the first failing one printed. */
+function run(commands: readonly (readonly string[])[]): void {
+  const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+  const script = commands.map((words) => `${words.map(quote).join(" ")} &\npids="$pids $!"`).join("\n");
+  const { status, stderr } = spawnSync("sh", ["-c", `${script}\nfor p in $pids; do wait $p || exit 1; done`], {
+    encoding: "utf8",
+  });
+  if (status !== 0)
+    throw new ManabiError(
+      `native: ${commands[0][0]} failed on generated code:\n${stderr.slice(0, 2000)}\n` +
+        "Please report this; until then choose another backend, for example --backend reference",
+    );
+}

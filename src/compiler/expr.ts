@@ -1,0 +1,137 @@
+import type { DType } from "../core/dtype.ts";
+import { type Idx, type LoopVar, mapIdx } from "./idx.ts";
+
+export type ReduceKind = "sum" | "prod" | "max" | "min" | "argmax" | "argmin";
+
+/** lo <= index < hi. */
+export interface Test {
+  readonly index: Idx;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** The value of a kernel at one position. */
+export type Expr =
+  | { readonly op: "const"; readonly value: number; readonly dtype: DType }
+  /** Element `index` of the kernel's buffer number `buffer`. */
+  | { readonly op: "load"; readonly buffer: number; readonly index: Idx; readonly dtype: DType }
+  | { readonly op: "index"; readonly index: Idx; readonly dtype: DType }
+  /** An elementwise primitive by name. */
+  | { readonly op: "call"; readonly name: string; readonly args: readonly Expr[]; readonly dtype: DType }
+  | {
+      readonly op: "guard";
+      readonly tests: readonly Test[];
+      readonly value: Expr;
+      readonly other: Expr;
+      readonly dtype: DType;
+    }
+  | {
+      readonly op: "reduce";
+      readonly kind: ReduceKind;
+      readonly axes: readonly LoopVar[];
+      readonly body: Expr;
+      readonly dtype: DType;
+    }
+  /** Threefry word 0 of counter (index, state[2]) under key (state[0], state[1]). */
+  | { readonly op: "random"; readonly state: readonly Expr[]; readonly index: Idx; readonly dtype: DType };
+
+/** Direct sub-expressions, those inside indices included. */
+export function children(e: Expr): Expr[] {
+  switch (e.op) {
+    case "const":
+      return [];
+    case "load":
+    case "index":
+      return refsIn(e.index);
+    case "call":
+      return [...e.args];
+    case "guard":
+      return [...e.tests.flatMap((t) => refsIn(t.index)), e.value, e.other];
+    case "reduce":
+      return [e.body];
+    case "random":
+      return [...e.state, ...refsIn(e.index)];
+  }
+}
+
+function refsIn(x: Idx): Expr[] {
+  return x.terms.flatMap(({ atom }) => {
+    if (atom.kind === "ref") return [atom.at];
+    return atom.kind === "var" ? [] : refsIn(atom.of);
+  });
+}
+
+/** Indices that stand directly in `e`. */
+export function indicesOf(e: Expr): Idx[] {
+  if (e.op === "load" || e.op === "index" || e.op === "random") return [e.index];
+  return e.op === "guard" ? e.tests.map((t) => t.index) : [];
+}
+
+/** Visits every distinct expression once, children first. */
+export function walk(root: Expr, visit: (e: Expr) => void): void {
+  const seen = new Set<Expr>();
+  const go = (e: Expr) => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    for (const c of children(e)) go(c);
+    visit(e);
+  };
+  go(root);
+}
+
+export function usesVar(x: Idx, v: LoopVar): boolean {
+  return x.terms.some(({ atom }) => {
+    if (atom.kind === "var") return atom.v === v;
+    return atom.kind === "ref" ? dependsOn(atom.at, [v]) : usesVar(atom.of, v);
+  });
+}
+
+/** Whether the value of `e` changes with one of `vars`. */
+export function dependsOn(e: Expr, vars: readonly LoopVar[]): boolean {
+  let found = false;
+  walk(e, (x) => {
+    if (!found) found = indicesOf(x).some((i) => vars.some((v) => usesVar(i, v)));
+  });
+  return found;
+}
+
+/** Replaces loop variables by indices, keeping shared sub-expressions shared. */
+export function substituteVars(
+  root: Expr,
+  at: (v: LoopVar) => Idx,
+  rename: (axes: readonly LoopVar[]) => readonly LoopVar[],
+): Expr {
+  const memo = new Map<Expr, Expr>();
+  const index = (x: Idx) => mapIdx(x, at, go);
+  const go = (e: Expr): Expr => {
+    let out = memo.get(e);
+    if (!out) {
+      out = rebuild(e);
+      memo.set(e, out);
+    }
+    return out;
+  };
+  const rebuild = (e: Expr): Expr => {
+    switch (e.op) {
+      case "const":
+        return e;
+      case "load":
+      case "index":
+        return { ...e, index: index(e.index) };
+      case "call":
+        return { ...e, args: e.args.map(go) };
+      case "guard":
+        return {
+          ...e,
+          tests: e.tests.map((t) => ({ ...t, index: index(t.index) })),
+          value: go(e.value),
+          other: go(e.other),
+        };
+      case "reduce":
+        return { ...e, axes: rename(e.axes), body: go(e.body) };
+      case "random":
+        return { ...e, state: e.state.map(go), index: index(e.index) };
+    }
+  };
+  return go(root);
+}

@@ -1,0 +1,46 @@
+import type { DType } from "../core/dtype.ts";
+import type { Node } from "../graph/node.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** Memory that instructions read and write. */
+export interface Buffer {
+  readonly size: number;
+  readonly dtype: DType;
+  readonly place:
+    | { readonly kind: "input" | "output"; readonly index: number }
+    | { readonly kind: "data"; readonly node: Node }
+    | { readonly kind: "temp" }
+    /** One slice per iteration of a buffer outside of the loop. */
+    | { readonly kind: "slice"; readonly of: Buffer; readonly reverse: boolean; readonly length: number };
+}
+
+export interface KernelInstruction {
+  readonly kind: "kernel";
+  readonly kernel: Kernel;
+  readonly buffers: readonly Buffer[];
+}
+/** A built-in of the run time; the written buffer comes last. */
+export interface OpInstruction {
+  readonly kind: "op";
+  readonly name: string;
+  readonly buffers: readonly Buffer[];
+  /** First element of each buffer that is used. */
+  readonly offsets: readonly number[];
+  readonly params: readonly number[];
+}
+export interface CopyInstruction {
+  readonly kind: "copy";
+  readonly from: Buffer;
+  readonly to: Buffer;
+}
+export interface LoopInstruction {
+  readonly kind: "loop";
+  readonly count: number;
+  readonly body: readonly Instruction[];
+}
+export type Instruction = KernelInstruction | OpInstruction | CopyInstruction | LoopInstruction;
+
+export interface Schedule {
+  readonly instructions: readonly Instruction[];
+  readonly outputs: readonly Buffer[];
+}

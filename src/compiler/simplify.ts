@@ -1,0 +1,123 @@
+import { isFloat } from "../core/dtype.ts";
+import { sizeOf } from "../core/shape.ts";
+import { type Graph, makeNode, type Node, reachable } from "../graph/node.ts";
+import { plain } from "../graph/rewrite.ts";
+import { reshape, type ShapeAttrs, sum } from "../primitives/broadcast.ts";
+import type { PrimitiveName } from "../primitives/index.ts";
+import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
+import type { PermuteAttrs } from "../primitives/movement.ts";
+import { permute } from "../primitives/movement.ts";
+
+type Rule = (node: Node) => Node | null;
+
+const constantOf = (x: Node): number | null => (x.prim.name === "constant" ? (x.attrs as ConstantAttrs).value : null);
+
+const rename = (x: Node): Node | null => {
+  const value = constantOf(x.inputs[0]);
+  return value === null ? null : constant(value, x.shape, x.dtype);
+};
+
+/** Below this many results a large reduction is done in two stages, so that it can be shared among threads. */
+const fewResults = 8;
+const largeReduction = 1 << 15;
+
+/** A fixed split, so that the order of additions does not depend on the number of threads. */
+const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
+  const { axes } = attrs as { axes: readonly number[] };
+  const count = axes.reduce((n, a) => n * x.shape[a], 1);
+  if (sizeOf(shape) >= fewResults || count < largeReduction) return null;
+  if (axes.length === 1) {
+    const [axis] = axes;
+    const n = x.shape[axis];
+    const parts = [64, 48, 32, 30, 25, 16, 10, 9, 8, 7, 6, 5, 4, 3, 2].find((k) => n % k === 0);
+    if (!parts) return null;
+    const split = reshape(x, [...x.shape.slice(0, axis), parts, n / parts, ...x.shape.slice(axis + 1)]);
+    return sum(sum(split, [axis + 1]), [axis]);
+  }
+  const first = axes.find((a) => x.shape[a] >= fewResults) ?? axes[0];
+  const inner = sum(
+    x,
+    axes.filter((a) => a !== first),
+  );
+  return sum(inner, [first - axes.filter((a) => a < first).length]);
+};
+
+const rules: Partial<Record<PrimitiveName, Rule>> = {
+  add: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : null),
+  sub: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : null),
+  mul: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : constantOf(x) === 1 ? y : null),
+  div: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : null),
+  neg: ({ inputs: [x] }) => (x.prim.name === "neg" ? x.inputs[0] : null),
+  stopGradient: ({ inputs: [x] }) => x,
+  reshape: (node) => {
+    const [x] = node.inputs;
+    const { shape } = node.attrs as ShapeAttrs;
+    return x.prim.name === "reshape" ? reshape(x.inputs[0], shape) : rename(node);
+  },
+  permute: (node) => {
+    const [x] = node.inputs;
+    if (x.prim.name !== "permute") return rename(node);
+    const inner = (x.attrs as PermuteAttrs).perm;
+    return permute(
+      x.inputs[0],
+      (node.attrs as PermuteAttrs).perm.map((p) => inner[p]),
+    );
+  },
+  broadcast: rename,
+  slice: rename,
+  flip: rename,
+  unfold: rename,
+  sum: (node) => {
+    const value = constantOf(node.inputs[0]);
+    if (value !== null && isFloat(node.dtype))
+      return constant(value * (sizeOf(node.inputs[0].shape) / Math.max(1, sizeOf(node.shape))), node.shape, node.dtype);
+    return twoStages(node);
+  },
+};
+
+/**
+ * An equivalent graph: equal nodes are one, identities vanish, movement of movement is one movement, large reductions
+ * to few results have two stages. Node order follows the order of the original.
+ */
+export function simplify(graph: Graph): Graph {
+  const map = new Map<Node, Node>();
+  const known = new Map<string, Node>();
+  const attrKeys = new WeakMap<object, string>();
+  const keyOf = (node: Node): string | null => {
+    if (node.prim.name === "data" || node.prim.name === "input" || node.prim.name === "scan") return null;
+    let attrs = attrKeys.get(node.attrs);
+    if (attrs === undefined) {
+      attrs = JSON.stringify(node.attrs, plain);
+      attrKeys.set(node.attrs, attrs);
+    }
+    return `${node.prim.name}(${node.inputs.map((x) => x.id).join(",")})${attrs}`;
+  };
+  const intern = (node: Node): Node => {
+    const key = keyOf(node);
+    if (key === null) return node;
+    const old = known.get(key);
+    if (old) return old;
+    known.set(key, node);
+    return node;
+  };
+  const visit = (node: Node): Node => {
+    const rule = rules[node.prim.name as PrimitiveName];
+    const better = rule?.(node);
+    if (!better || better === node) return intern(node);
+    // A rule may have built a small tree of new nodes.
+    return settle(better);
+  };
+  const settle = (node: Node): Node => {
+    const done = map.get(node);
+    if (done) return done;
+    if (node.inputs.length === 0) return intern(node);
+    const inputs = node.inputs.map(settle);
+    const same = inputs.every((x, i) => x === node.inputs[i]);
+    const result = visit(same ? node : makeNode(node.prim, inputs, node.attrs));
+    map.set(node, result);
+    map.set(result, result);
+    return result;
+  };
+  for (const node of reachable(graph.outputs)) settle(node);
+  return { ...graph, outputs: graph.outputs.map((node) => map.get(node) ?? settle(node)) };
+}

@@ -1,0 +1,165 @@
+import type { Executable } from "../backends/backend.ts";
+import { evaluate } from "../backends/evaluate.ts";
+import { backend } from "../backends/select.ts";
+import type { TypedArray } from "../core/dtype.ts";
+import { ManabiError } from "../core/errors.ts";
+import type { DataAttrs, Graph, Node } from "../graph/node.ts";
+import { type Cell, type Trace, withTrace } from "../graph/variable.ts";
+import { data, dataPrim, input } from "../primitives/leaf.ts";
+import { Tensor } from "./tensor.ts";
+import { leaves, rebuild, type Tree } from "./tree.ts";
+
+interface Guard {
+  readonly read: () => unknown;
+  readonly seen: unknown;
+}
+
+interface Program {
+  readonly executable: Executable;
+  readonly cells: readonly Cell[];
+  /** Positions in `cells` that the program assigns. */
+  readonly assigned: readonly number[];
+  readonly guards: readonly Guard[];
+  readonly outputs: readonly Node[];
+  readonly rebuild: (tensors: readonly Tensor[]) => unknown;
+}
+
+/** Options that are not tensors: part of the signature. */
+type Static = string | number | boolean | null | undefined;
+
+/** A jitted function. */
+export interface Jitted<A extends readonly (Tree | Static)[], R> {
+  (...args: A): R;
+  /** The compiled program for these arguments as text. */
+  describe(...args: A): string;
+}
+
+/**
+ * Compiles a function of tensors. The first call with a signature (shapes, dtypes, other arguments, train or eval mode)
+ * records it; later calls replay the recording as one program. Assignments to variables are part of it. Whatever else
+ * the function does, such as printing, happens only while recording.
+ */
+export function jit<A extends readonly (Tree | Static)[], R extends Tree | undefined | void>(
+  fn: (...args: A) => R,
+): Jitted<A, R> {
+  const programs = new Map<string, Program[]>();
+
+  const find = (args: A): { program: Program; tensors: Tensor[] } => {
+    const tensors: Tensor[] = [];
+    const key = signature(args, tensors);
+    const candidates = programs.get(key) ?? [];
+    let program = candidates.find((p) => p.guards.every(({ read, seen }) => Object.is(read(), seen)));
+    if (!program) {
+      program = record(fn, args, tensors);
+      candidates.push(program);
+      programs.set(key, candidates);
+    }
+    return { program, tensors };
+  };
+
+  const call = (...args: A): R => {
+    const { program, tensors } = find(args);
+    return replay(program, tensors) as R;
+  };
+  return Object.assign(call, { describe: (...args: A) => find(args).program.executable.describe() });
+}
+
+function signature(args: readonly unknown[], tensors: Tensor[]): string {
+  let key = backend().name;
+  const visit = (x: unknown): void => {
+    if (x instanceof Tensor) {
+      tensors.push(x);
+      key += `|${x.dtype}[${x.shape}]`;
+    } else if (x !== null && typeof x === "object") {
+      key += `|${Array.isArray(x) ? "[" : "{"}`;
+      for (const [k, v] of Object.entries(x)) {
+        key += `,${k}`;
+        visit(v);
+      }
+      key += "}";
+    } else if (typeof x === "function")
+      throw new ManabiError("jit: arguments are tensors and plain values, not functions");
+    else key += `|${typeof x === "string" ? JSON.stringify(x) : String(x)}`;
+  };
+  for (const a of args) visit(a);
+  return key;
+}
+
+function record(fn: (...args: never[]) => unknown, args: readonly unknown[], tensors: readonly Tensor[]): Program {
+  const placeholders = tensors.map((t) => input(t));
+  const cells: Cell[] = [];
+  const before = new Map<Cell, Node>();
+  const current = new Map<Cell, Node>();
+  const guards: Guard[] = [];
+  const trace: Trace = {
+    read(cell) {
+      let node = current.get(cell);
+      if (!node) {
+        node = input(cell.node);
+        cells.push(cell);
+        before.set(cell, node);
+        current.set(cell, node);
+      }
+      return node;
+    },
+    write(cell, value) {
+      trace.read(cell);
+      current.set(cell, value);
+    },
+    guard(read) {
+      if (!guards.some((g) => g.read === read)) guards.push({ read, seen: read() });
+    },
+  };
+  let next = 0;
+  const stand = (x: unknown): unknown => {
+    if (x instanceof Tensor) return new Tensor(placeholders[next++]);
+    if (Array.isArray(x)) return x.map(stand);
+    if (x !== null && typeof x === "object")
+      return Object.fromEntries(Object.entries(x).map(([k, v]) => [k, stand(v)]));
+    return x;
+  };
+  const result = withTrace(trace, () => {
+    const value = fn(...(args.map(stand) as never[])) as Tree | undefined | Promise<unknown>;
+    if (value instanceof Promise) throw new ManabiError("jit: the function must not be async; await outside of it");
+    // A returned variable stands for its value at the end of the step.
+    return value === undefined
+      ? { nodes: [], tree: undefined }
+      : { nodes: leaves(value).map((t) => t.node), tree: value };
+  });
+  const assigned = cells.flatMap((cell, i) => (current.get(cell) === before.get(cell) ? [] : [i]));
+  const graph: Graph = {
+    inputs: [...placeholders, ...cells.map((c) => before.get(c) as Node)],
+    outputs: [...result.nodes, ...assigned.map((i) => current.get(cells[i]) as Node)],
+    updates: assigned.map((i, k) => ({ input: placeholders.length + i, output: result.nodes.length + k })),
+  };
+  const { tree } = result;
+  return {
+    executable: backend().compile(graph),
+    cells,
+    assigned,
+    guards,
+    outputs: result.nodes,
+    rebuild: (values) => (tree === undefined ? undefined : rebuild(tree, values)),
+  };
+}
+
+function replay(program: Program, tensors: readonly Tensor[]): unknown {
+  const { cells, assigned, outputs } = program;
+  const unknown = cells.filter((c) => c.node.prim !== dataPrim).map((c) => c.node);
+  if (unknown.length) evaluate(unknown);
+  for (const i of assigned) own(cells[i]);
+  const inputs: TypedArray[] = evaluate(tensors.map((t) => t.node));
+  for (const cell of cells) inputs.push(valuesOf(cell));
+  const results = program.executable.run(inputs);
+  return program.rebuild(outputs.map(({ shape, dtype }, i) => new Tensor(data({ shape, dtype, data: results[i] }))));
+}
+
+const valuesOf = (cell: Cell): TypedArray => (cell.node.attrs as DataAttrs).data;
+
+/** Gives a cell memory that nobody else reads, since the step will write over it. */
+function own(cell: Cell): void {
+  if (!cell.shared) return;
+  const { shape, dtype } = cell.node;
+  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as TypedArray });
+  cell.shared = false;
+}
