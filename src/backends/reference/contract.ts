@@ -98,7 +98,7 @@ function geometry(x: Shape, w: Shape, y: Shape, { stride, padding, dilation, gro
 /** The windows of one image and group as columns: [taps, pixels]. */
 function im2col(g: Geometry, x: TypedArray, image: number, group: number): Float64Array<ArrayBuffer> {
   const start = g.inOffset(image, group);
-  const tile = Float64Array.from(x.subarray(start, start + sizeOf(g.tile)));
+  const tile = new Float64Array(x.subarray(start, start + sizeOf(g.tile)));
   const padded = new Float64Array(sizeOf(g.padded));
   copyView(
     g.tile,
