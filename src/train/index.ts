@@ -1,0 +1,51 @@
+/** Training: recipes with typed arguments, runs and their folders, metrics, reports. */
+export {
+  type Arg,
+  type ArgSpec,
+  ArgsError,
+  type ArgValue,
+  type ArgValues,
+  checkArgs,
+  choice,
+  defaults,
+  flag,
+  flagName,
+  float,
+  formatArgs,
+  helpText,
+  int,
+  parseArgs,
+  text,
+} from "./args.ts";
+export type { CheckpointPolicy } from "./checkpoint-policy.ts";
+export { type Environment, readEnvironment } from "./environment.ts";
+export { type MetricRecord, type MetricValue, readMetrics } from "./metrics-log.ts";
+export type { OutputMode, OutputOptions, TextStream } from "./output.ts";
+export { type ProgressPlan, showDuration, showNumber } from "./progress.ts";
+export {
+  type ExecuteOptions,
+  execute,
+  type Outcome,
+  type Recipe,
+  type RecipeDefinition,
+  recipe,
+  resume,
+} from "./recipe.ts";
+export type * from "./report/data.ts";
+export { encodePng, type Picture } from "./report/png.ts";
+export {
+  type BeginOptions,
+  NonFiniteLossError,
+  Run,
+  RunInterrupted,
+  type RunOptions,
+  type SessionOptions,
+} from "./run.ts";
+export {
+  currentStatus,
+  type Metric,
+  type RunRecord,
+  type RunStatus,
+  readRunRecord,
+  type Session,
+} from "./run-record.ts";
