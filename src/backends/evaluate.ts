@@ -61,7 +61,10 @@ function compute(nodes: readonly Node[]): void {
   };
   for (const n of order) {
     if (n.prim === inputPrim)
-      throw new ManabiError("a tensor of a finished trace has no value; return it from the jitted function");
+      throw new ManabiError(
+        `a ${n.dtype}[${n.shape}] tensor has no value: a parameter needs initialize(model, seed) or loadStateDict() first, ` +
+          "and a tensor made inside of a jitted function must be returned from it",
+      );
     const inputs = n.inputs.map(refer);
     parts.push(`${refer(n)}=${n.prim.name}(${inputs})${JSON.stringify(n.attrs, plain)}`);
   }

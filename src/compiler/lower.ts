@@ -1,4 +1,4 @@
-import { isFloat } from "../core/dtype.ts";
+import { arrayType, type DType, isFloat } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
 import type { AxesAttrs } from "../primitives/broadcast.ts";
@@ -133,7 +133,7 @@ export const lowerings = {
     at(k, { inputs: [x], attrs }, index) {
       const { dtype } = attrs as CastAttrs;
       const value = k.at(x, index);
-      if (value.op === "const") return { op: "const", value: castConstant(value.value, dtype), dtype };
+      if (value.op === "const") return { op: "const", value: castConstant(value.value, x.dtype, dtype), dtype };
       return { op: "call", name: "cast", args: [value], dtype };
     },
   },
@@ -260,10 +260,13 @@ export const lowerings = {
   },
 } satisfies Record<PrimitiveName, Lowering>;
 
-function castConstant(value: number, dtype: Node["dtype"]): number {
-  if (isFloat(dtype)) return dtype === "f32" ? Math.fround(value) : value;
-  if (dtype === "bool") return value !== 0 ? 1 : 0;
+function castConstant(value: number, from: DType, to: DType): number {
+  if (to === "f32") return Math.fround(value);
+  if (isFloat(to)) return value;
+  if (to === "bool") return value !== 0 ? 1 : 0;
+  // Floats saturate, integers wrap.
+  if (!isFloat(from)) return arrayType(to).from([value])[0];
   if (Number.isNaN(value)) return 0;
-  const [lo, hi] = dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : dtype === "u32" ? [0, 2 ** 32 - 1] : [0, 255];
+  const [lo, hi] = to === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : to === "u32" ? [0, 2 ** 32 - 1] : [0, 255];
   return Math.min(hi, Math.max(lo, Math.trunc(value)));
 }

@@ -1,0 +1,177 @@
+import { evaluate } from "../backends/evaluate.ts";
+import type { DType, HostArray } from "../core/dtype.ts";
+import { ManabiError, showShape } from "../core/errors.ts";
+import { fold, type Key, seedKey } from "../core/rng.ts";
+import { type Shape, sameShape } from "../core/shape.ts";
+import { guarded } from "../graph/variable.ts";
+import { Tensor } from "../ops/tensor.ts";
+import { Variable } from "../ops/variable.ts";
+import { data, input } from "../primitives/leaf.ts";
+import type { Initializer } from "./init.ts";
+
+/** A trainable tensor of a module. It has no values before `initialize(model, seed)` or `loadStateDict`. */
+export class Param extends Variable {
+  readonly init: Initializer;
+  constructor(shape: Shape, init: Initializer, dtype: DType) {
+    super(new Tensor(input({ shape, dtype })));
+    this.init = init;
+  }
+}
+
+/** A tensor that is saved with a module but not trained, such as running statistics. */
+export class Buffer extends Variable {
+  readonly init: Initializer;
+  constructor(shape: Shape, init: Initializer, dtype: DType) {
+    super(new Tensor(input({ shape, dtype })));
+    this.init = init;
+  }
+}
+
+export const param = (shape: Shape, init: Initializer, dtype: DType = "f32"): Param => new Param(shape, init, dtype);
+export const buffer = (shape: Shape, init: Initializer, dtype: DType = "f32"): Buffer => new Buffer(shape, init, dtype);
+
+/** What `loadStateDict` takes: tensors or host arrays by name. */
+export type StateDict = ReadonlyMap<string, Tensor | HostArray>;
+
+export interface LoadOptions {
+  /** Missing, extra and misshapen keys are errors (default); false loads what fits and returns the rest. */
+  readonly strict?: boolean;
+}
+
+export interface LoadReport {
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+  readonly misshapen: readonly string[];
+}
+
+/**
+ * A tree of parameters, buffers and child modules: whatever stands in its fields, arrays of modules included. Field
+ * names are checkpoint keys, in PyTorch's order.
+ */
+export abstract class Module {
+  #mode = { training: true };
+
+  abstract forward(...inputs: never[]): unknown;
+
+  /** Whether dropout drops and batch normalization takes the statistics of the batch. */
+  get training(): boolean {
+    return guarded(this.#readMode);
+  }
+  #readMode = (): boolean => this.#mode.training;
+
+  /** Sets training mode here and in all children. */
+  train(training = true): this {
+    for (const [, m] of this.namedModules()) m.#mode.training = training;
+    return this;
+  }
+  eval(): this {
+    return this.train(false);
+  }
+
+  *children(): Generator<[name: string, module: Module]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Module) yield [name, value];
+      else if (Array.isArray(value))
+        for (const [i, v] of value.entries()) if (v instanceof Module) yield [`${name}.${i}`, v];
+    }
+  }
+
+  /** This module as "", then all below it, parents first. */
+  *namedModules(prefix = ""): Generator<[name: string, module: Module]> {
+    yield [prefix, this];
+    for (const [name, child] of this.children()) yield* child.namedModules(prefix ? `${prefix}.${name}` : name);
+  }
+
+  /** Trainable tensors by key. */
+  namedParameters(): Generator<[name: string, param: Param]> {
+    return own(this, Param);
+  }
+  namedBuffers(): Generator<[name: string, buffer: Buffer]> {
+    return own(this, Buffer);
+  }
+  parameters(): Param[] {
+    return [...this.namedParameters()].map(([, p]) => p);
+  }
+  /** Number of trainable values. */
+  get parameterCount(): number {
+    return this.parameters().reduce((n, p) => n + p.size, 0);
+  }
+
+  /** Parameters and buffers by key, in PyTorch's order: a module's own first, parameters before buffers, then children. */
+  variables(): Map<string, Param | Buffer> {
+    const all = new Map<string, Param | Buffer>();
+    for (const [prefix, m] of this.namedModules())
+      for (const kind of [Param, Buffer] as const)
+        for (const [name, value] of Object.entries(m))
+          if (value instanceof kind) all.set(prefix ? `${prefix}.${name}` : name, value);
+    return all;
+  }
+
+  /** The present values by key. */
+  stateDict(): Map<string, Tensor> {
+    return new Map([...this.variables()].map(([name, v]) => [name, v.value]));
+  }
+
+  /** Takes values by key; strict by default, and then nothing is changed unless everything fits. */
+  loadStateDict(state: StateDict, { strict = true }: LoadOptions = {}): LoadReport {
+    const own = this.variables();
+    const missing = [...own.keys()].filter((k) => !state.has(k));
+    const unexpected = [...state.keys()].filter((k) => !own.has(k));
+    const misshapen: string[] = [];
+    for (const [name, v] of own) {
+      const given = state.get(name);
+      if (given && !sameShape(given.shape, v.shape))
+        misshapen.push(`${name} is ${showShape(given.shape)}, the model has ${showShape(v.shape)}`);
+    }
+    if (strict && (missing.length || unexpected.length || misshapen.length)) {
+      const part = (title: string, list: readonly string[]) =>
+        list.length
+          ? `\n  ${title}: ${list.slice(0, 12).join("; ")}${list.length > 12 ? `; and ${list.length - 12} more` : ""}`
+          : "";
+      throw new ManabiError(
+        `loadStateDict: the state does not fit ${this.constructor.name}:${part("missing", missing)}${part("unexpected", unexpected)}${part("other shape", misshapen)}\n` +
+          "Pass { strict: false } to load what fits.",
+      );
+    }
+    for (const [name, v] of own) {
+      const given = state.get(name);
+      if (given && sameShape(given.shape, v.shape)) setValue(v, given);
+    }
+    return { missing, unexpected, misshapen };
+  }
+}
+
+/** Fields of one kind in a module and all below it. */
+function* own<T extends Variable>(
+  module: Module,
+  kind: abstract new (...args: never[]) => T,
+): Generator<[name: string, value: T]> {
+  for (const [prefix, m] of module.namedModules())
+    for (const [name, value] of Object.entries(m))
+      if (value instanceof kind) yield [prefix ? `${prefix}.${name}` : name, value];
+}
+
+function setValue(v: Variable, given: Tensor | HostArray): void {
+  const t =
+    given instanceof Tensor ? given : new Tensor(data({ shape: given.shape, dtype: given.dtype, data: given.data }));
+  v.assign(t.cast(v.dtype));
+  evaluate([v.cell.node]);
+}
+
+/** 32-bit FNV-1a: a number for a parameter's path. */
+function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return h;
+}
+
+/**
+ * Gives every parameter and buffer its first values. The random key of each comes from `seed` and its path, so adding a
+ * layer changes no other layer's values. Returns the module.
+ */
+export function initialize<M extends Module>(module: M, seed: number): M {
+  const key: Key = seedKey(seed);
+  for (const [name, v] of module.variables())
+    setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
+  return module;
+}
