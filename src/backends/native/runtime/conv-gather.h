@@ -48,6 +48,13 @@ struct cursor {
 
 static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
 
+/* Narrows the positions [lo, hi) to one of `bands` bands along `dim`; a row is cut between whole tiles of columns. */
+static void cut_band(int64_t lo[3], int64_t hi[3], int64_t dim, int64_t bands, int64_t band) {
+  int64_t unit = dim == 2 ? TILE_COLS : 1, units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
+  lo[dim] = start + mnb_split(units, bands, band) * unit;
+  hi[dim] = mnb_min(hi[dim], start + mnb_split(units, bands, band + 1) * unit);
+}
+
 /* ---- weights ---- */
 
 static int64_t packed_rows(const struct conv_plan *plan) { return mnb_round_up(plan->rows, TILE_ROWS); }
@@ -289,9 +296,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
   int64_t lo[3], hi[3];
   memcpy(lo, plan->lo, sizeof lo);
   memcpy(hi, plan->hi, sizeof hi);
-  int64_t extent = hi[g->band_dim] - lo[g->band_dim];
-  hi[g->band_dim] = lo[g->band_dim] + mnb_split(extent, g->bands, band + 1);
-  lo[g->band_dim] += mnb_split(extent, g->bands, band);
+  cut_band(lo, hi, g->band_dim, g->bands, band);
 
   real *panels = mnb_scratch(thread);
   real *boxes = panels + (g->indexed ? 0 : CHUNK * g->depth_slice + TILE_COLS);
@@ -379,7 +384,7 @@ static void choose_gather(struct gather *g) {
   int64_t lo[3], hi[3];
   memcpy(lo, plan->lo, sizeof lo);
   memcpy(hi, plan->hi, sizeof hi);
-  hi[g->band_dim] = lo[g->band_dim] + mnb_ceil_div(size[g->band_dim], g->bands);
+  cut_band(lo, hi, g->band_dim, g->bands, 0);
   conv_box_layout(&g->box, plan, lo, hi);
   g->box_elements = plan->channels * g->box.channel;
 }
