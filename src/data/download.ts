@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
-import { readdir, rename, rm, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ManabiError } from "../core/errors.ts";
@@ -23,6 +22,8 @@ export interface DownloadOptions {
   readonly firstBytes?: number;
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
+  /** Where a broken download waits to be continued; the folder of the target by default. Same file system. */
+  readonly parts?: string;
   /** Attempts after the first, for failures that may pass. */
   readonly retries?: number;
   /** Wait before the first retry; each further one waits twice as long. */
@@ -41,8 +42,9 @@ class Transient extends ManabiError {
  * checked, then renamed, so that `target` is either whole or absent. Processes may do the same at once.
  */
 export async function download(url: string, target: string, options: DownloadOptions = {}): Promise<void> {
-  const { retries = 3, backoffMs = 500, signal } = options;
-  const part = await claimPart(target);
+  const { retries = 3, backoffMs = 500, parts = dirname(target), signal } = options;
+  const shared = join(parts, `${basename(target)}.part`);
+  const part = await claimPart(shared);
   try {
     for (let attempt = 0; ; attempt++) {
       try {
@@ -56,8 +58,10 @@ export async function download(url: string, target: string, options: DownloadOpt
     }
     await rename(part, target);
   } catch (error) {
-    await rename(part, partOf(target)).catch(() => {}); // left for the next process to continue; absent if nothing came
+    await rename(part, shared).catch(() => {}); // left for another attempt to continue; absent if nothing came
     throw error;
+  } finally {
+    claimed.delete(part);
   }
 }
 
@@ -68,23 +72,35 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-const partOf = (target: string): string => `${target}.part`;
+/** Part files that downloads of this process write. */
+const claimed = new Set<string>();
+let claims = 0;
 
-/** A part file of our own: the left-over of an earlier process if there is one (a rename, so only one can get it). */
-async function claimPart(target: string): Promise<string> {
-  const own = `${partOf(target)}.${process.pid}`;
-  const prefix = `${basename(target)}.part`;
-  const names = await readdir(dirname(target));
-  for (const name of names.filter((n) => n.startsWith(prefix))) {
-    const owner = Number(name.slice(prefix.length + 1) || "0");
-    if (owner && owner !== process.pid && isAlive(owner)) continue;
-    const claimed = await rename(join(dirname(target), name), own).then(
+/**
+ * A part file that nobody else writes, `<shared>.<process>-<number>`. It continues what an earlier attempt left, if
+ * there is such a file and it is gained by a rename, which only one can do.
+ */
+async function claimPart(shared: string): Promise<string> {
+  const own = `${shared}.${process.pid}-${claims++}`;
+  claimed.add(own);
+  const prefix = basename(shared);
+  for (const name of await readdir(dirname(shared))) {
+    const path = join(dirname(shared), name);
+    if (!name.startsWith(prefix) || isWritten(path, name.slice(prefix.length))) continue;
+    const gained = await rename(path, own).then(
       () => true,
       () => false,
     );
-    if (claimed) break;
+    if (gained) break;
   }
   return own;
+}
+
+/** Whether a part file with this suffix is being written: by us, or by a process that is alive. */
+function isWritten(path: string, suffix: string): boolean {
+  if (!suffix) return false;
+  const pid = Number(/^\.(\d+)-\d+$/.exec(suffix)?.[1] ?? Number.NaN);
+  return Number.isNaN(pid) || (pid === process.pid ? claimed.has(path) : isAlive(pid));
 }
 
 function isAlive(pid: number): boolean {
@@ -126,23 +142,21 @@ async function receive(url: string, part: string, options: DownloadOptions): Pro
     const length = Number(response.headers.get("content-length") ?? Number.NaN);
     const encoded = response.headers.has("content-encoding"); // then the length is not the content's
     const total = Number.isNaN(length) || encoded ? (bytes ?? firstBytes ?? null) : Math.min(have + length, limit);
-    const out = createWriteStream(part, { flags: resumed ? "a" : "w", mode: 0o600 });
-    await pipeline(
-      Readable.fromWeb(response.body as import("node:stream/web").ReadableStream),
-      async function* (chunks: AsyncIterable<Uint8Array>) {
-        for await (const chunk of chunks) {
-          alive();
-          const taken = chunk.subarray(0, limit - have);
-          have += taken.length;
-          onProgress?.({ what: basename(url), bytes: have, total });
-          yield taken;
-          if (taken.length < chunk.length && firstBytes === undefined)
-            throw new ManabiError(`${url}: the server sends more than the ${limit} bytes the file has`);
-          if (have >= limit && firstBytes !== undefined) return;
-        }
-      },
-      out,
-    );
+    const file = await open(part, resumed ? "a" : "w", 0o600);
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        alive();
+        const taken = chunk.subarray(0, limit - have);
+        await file.appendFile(taken);
+        have += taken.length;
+        onProgress?.({ what: basename(url), bytes: have, total });
+        if (have >= limit && firstBytes !== undefined) break;
+        if (taken.length < chunk.length)
+          throw new ManabiError(`${url}: the server sends more than the ${limit} bytes the file has`);
+      }
+    } finally {
+      await file.close();
+    }
     if (total !== null && have < total) throw new Transient(`${url}: the connection ended at byte ${have} of ${total}`);
   } catch (error) {
     if (options.signal?.aborted || error instanceof ManabiError) throw error;

@@ -38,12 +38,12 @@ export function gzipSource(mirrors: readonly string[], archives: Readonly<Record
     title: hosts(mirrors),
     async fetch(folder, { files, downloads, onProgress, signal }) {
       for (const file of files) {
-        const archive = join(downloads, `${file.name}.gz`);
+        const archive = join(folder, `${file.name}.gz`);
         await firstThatAnswers(mirrors, (base) =>
-          download(`${base}${file.name}.gz`, archive, { ...archives[file.name], onProgress, signal }),
+          download(`${base}${file.name}.gz`, archive, { ...archives[file.name], parts: downloads, onProgress, signal }),
         );
         await decompress(archive, join(folder, file.name), file);
-        await rm(archive, { force: true });
+        await rm(archive);
       }
     },
   };
@@ -55,11 +55,10 @@ export function tarSource(urls: readonly string[], archive: Archive, strip: numb
     kind: "official",
     title: hosts(urls),
     async fetch(folder, { files, downloads, onProgress, signal }) {
-      const path = join(downloads, new URL(urls[0]).pathname.split("/").pop() ?? "archive.tar.gz");
-      await firstThatAnswers(urls, (url) => download(url, path, { ...archive, onProgress, signal }));
+      const path = join(folder, new URL(urls[0]).pathname.split("/").pop() ?? "archive.tar.gz");
+      await firstThatAnswers(urls, (url) => download(url, path, { ...archive, parts: downloads, onProgress, signal }));
       const wanted = new Set(files.map(({ name }) => name));
       await unpackTar(path, folder, strip, (name) => wanted.has(name));
-      await rm(path, { force: true });
     },
   };
 }

@@ -28,7 +28,7 @@ export interface FetchContext {
   readonly files: readonly DataFile[];
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
-  /** A folder that outlives a failed attempt, where downloads can be continued. */
+  /** A folder that outlives a failed attempt, for the parts of broken downloads. */
   readonly downloads: string;
 }
 
