@@ -19,6 +19,17 @@ export {
 } from "./args.ts";
 export type { CheckpointPolicy } from "./checkpoint-policy.ts";
 export { type Environment, readEnvironment } from "./environment.ts";
+export {
+  accuracy,
+  argmaxRows,
+  type ClassScore,
+  ConfusionMatrix,
+  classScores,
+  macroAverage,
+  mostConfused,
+  RunningMean,
+  topKAccuracy,
+} from "./metrics.ts";
 export { type MetricRecord, type MetricValue, readMetrics } from "./metrics-log.ts";
 export type { OutputMode, OutputOptions, TextStream } from "./output.ts";
 export { type ProgressPlan, showDuration, showNumber } from "./progress.ts";
@@ -32,7 +43,9 @@ export {
   resume,
 } from "./recipe.ts";
 export type * from "./report/data.ts";
+export { renderReport } from "./report/page.ts";
 export { encodePng, type Picture } from "./report/png.ts";
+export { writeReport } from "./report/write.ts";
 export {
   type BeginOptions,
   NonFiniteLossError,
@@ -49,3 +62,11 @@ export {
   readRunRecord,
   type Session,
 } from "./run-record.ts";
+export {
+  type ComparedRow,
+  compareRuns,
+  listRuns,
+  type RunComparison,
+  type RunSummary,
+  readRun,
+} from "./runs.ts";

@@ -294,7 +294,7 @@ export class Run {
     await attempt(() => this.#log.close());
     await attempt(() => this.#events.close());
     await attempt(() => this.#writeRecord());
-    await attempt(() => writeReport(this.folder, this.#report));
+    await attempt(async () => void (await writeReport(this.folder, this.#report)));
     this.output.event("end", { status: record.status, step: this.step, best: record.best, metrics: record.metrics });
     if (error === null && errors.length) throw errors[0];
   }

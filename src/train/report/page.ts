@@ -1,0 +1,70 @@
+import { lineChart } from "./chart.ts";
+import { confusionHeatMap } from "./confusion.ts";
+import { curvesOf } from "./curves.ts";
+import type { ReportData } from "./data.ts";
+import { html, Markup } from "./markup.ts";
+import {
+  classTable,
+  defaultResults,
+  facts,
+  mistakeGallery,
+  modelTable,
+  resultTiles,
+  sampleGallery,
+} from "./sections.ts";
+import { style } from "./style.ts";
+
+interface Section {
+  readonly id: string;
+  readonly title: string;
+  readonly body: Markup;
+}
+
+/** A run as one HTML page without scripts and without anything from the network. */
+export function renderReport(data: ReportData): string {
+  const { record, summary, results, confusion, mistakes = [], samples = [], model } = data;
+  const curves = curvesOf(data.metrics);
+  const sections: (Section | null | false | undefined)[] = [
+    curves.length > 0 && {
+      id: "curves",
+      title: "Curves",
+      body: html`<div class="charts">${curves.map(lineChart)}</div>`,
+    },
+    confusion && { id: "confusion", title: "Confusion matrix", body: confusionHeatMap(confusion) },
+    confusion && { id: "classes", title: "Scores by class", body: classTable(confusion) },
+    mistakes.length > 0 && { id: "mistakes", title: "The worst mistakes", body: mistakeGallery(mistakes) },
+    samples.length > 0 && { id: "samples", title: "Samples", body: sampleGallery(samples) },
+    model && { id: "model", title: "Model", body: modelTable(model) },
+    { id: "run", title: "The run", body: facts(record) },
+  ];
+  const shown = sections.filter((section): section is Section => Boolean(section));
+  const { command, started } = record.sessions[0];
+  // Nothing on the page may run or load anything, whatever a label or a path contains.
+  const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="manabi ${record.sessions[0].environment.manabi}">
+<title>${record.title}</title>
+<style>
+${new Markup(style)}</style>
+</head>
+<body>
+<header>
+<div class="meta"><span class="status ${record.status}">${record.status}</span><span>${record.recipe}</span><time datetime="${started}">${started.slice(0, 10)}</time></div>
+<h1>${record.title}</h1>
+${summary && html`<p>${summary}</p>\n`}${record.error && html`<p class="error">${record.error}</p>\n`}<pre tabindex="0" aria-label="Command"><code>${command}</code></pre>
+${resultTiles(results ?? defaultResults(data))}
+<nav aria-label="Contents">${shown.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
+</header>
+<main>
+${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2 id="${id}">${title}</h2>\n${body}\n</section>\n`)}</main>
+<footer>Written by manabi ${record.sessions[0].environment.manabi}.</footer>
+</body>
+</html>
+`.text;
+}
