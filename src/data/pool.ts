@@ -74,8 +74,9 @@ export class WorkerPool {
   #spawn(): Thread {
     // The file has the extension of this one: .ts from source, .js when compiled.
     const file = new URL(`./worker${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url);
-    const execArgv = process.execArgv.filter((arg) => !arg.startsWith("--input-type")); // means -e, not files
-    const worker = new Worker(file, { workerData: this.#start, execArgv });
+    // A worker takes over this process's flags; those of `node -e` would make it refuse to run a file.
+    const evaluated = process.execArgv.some((flag) => flag.startsWith("--input-type"));
+    const worker = new Worker(file, { workerData: this.#start, ...(evaluated && { execArgv: [] }) });
     const thread: Thread = { worker, task: null };
     let failure: Error | null = null;
     worker.on("message", (answer: WorkerAnswer) => this.#settle(thread, answer));
