@@ -1,5 +1,5 @@
 import type { DType } from "../core/dtype.ts";
-import { type Idx, type LoopVar, mapIdx } from "./idx.ts";
+import { type Idx, type LoopVar, mapIdx, ofVar } from "./idx.ts";
 
 export type ReduceKind = "sum" | "prod" | "max" | "min" | "argmax" | "argmin";
 
@@ -95,15 +95,26 @@ export function dependsOn(e: Expr, vars: readonly LoopVar[]): boolean {
   return found;
 }
 
-/** Replaces loop variables by indices, keeping shared sub-expressions shared. */
-export function substituteVars(
-  root: Expr,
-  at: (v: LoopVar) => Idx,
-  rename: (axes: readonly LoopVar[]) => readonly LoopVar[],
-): Expr {
+export type Load = Extract<Expr, { op: "load" }>;
+export type Reduce = Extract<Expr, { op: "reduce" }>;
+
+/** What `rewrite` changes; what is left out stays. */
+export interface Rewrite {
+  /** The index that stands for a loop variable. */
+  readonly variable?: (v: LoopVar) => Idx;
+  /** The axes that stand for those of a reduction. */
+  readonly axes?: (axes: readonly LoopVar[]) => readonly LoopVar[];
+  readonly load?: (load: Load) => Expr;
+}
+
+/** Rewrites expressions, keeping shared sub-expressions shared, also between calls of the result. */
+export function rewriter({ variable = ofVar, axes = (x) => x, load = (x) => x }: Rewrite): {
+  expr: (e: Expr) => Expr;
+  index: (x: Idx) => Idx;
+} {
   const memo = new Map<Expr, Expr>();
-  const index = (x: Idx) => mapIdx(x, at, go);
-  const go = (e: Expr): Expr => {
+  const index = (x: Idx) => mapIdx(x, variable, expr);
+  const expr = (e: Expr): Expr => {
     let out = memo.get(e);
     if (!out) {
       out = rebuild(e);
@@ -116,22 +127,23 @@ export function substituteVars(
       case "const":
         return e;
       case "load":
+        return load({ ...e, index: index(e.index) });
       case "index":
         return { ...e, index: index(e.index) };
       case "call":
-        return { ...e, args: e.args.map(go) };
+        return { ...e, args: e.args.map(expr) };
       case "guard":
         return {
           ...e,
           tests: e.tests.map((t) => ({ ...t, index: index(t.index) })),
-          value: go(e.value),
-          other: go(e.other),
+          value: expr(e.value),
+          other: expr(e.other),
         };
       case "reduce":
-        return { ...e, axes: rename(e.axes), body: go(e.body) };
+        return { ...e, axes: axes(e.axes), body: expr(e.body) };
       case "random":
-        return { ...e, state: e.state.map(go), index: index(e.index) };
+        return { ...e, state: e.state.map(expr), index: index(e.index) };
     }
   };
-  return go(root);
+  return { expr, index };
 }

@@ -79,7 +79,8 @@ export function chooseBuffers(nodes: readonly Node[], forced: ReadonlySet<Node>)
     if (isLeaf(node) || isOp(node)) continue;
     let [c, l] = [costOf(node), 0];
     for (const x of new Set(node.prim.name === "barrier" ? [node.inputs[0]] : node.inputs)) {
-      if (isLeaf(x) || realized.has(x)) l++;
+      // A reduction that is not read at its own positions will have a buffer.
+      if (isLeaf(x) || realized.has(x) || (reduces.has(x) && !pointwise(node))) l++;
       else {
         c += cost.get(x) ?? 0;
         l += loads.get(x) ?? 0;

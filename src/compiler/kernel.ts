@@ -1,6 +1,6 @@
 import type { DType } from "../core/dtype.ts";
-import { type Expr, indicesOf, substituteVars, walk } from "./expr.ts";
-import { type Idx, type LoopVar, literal, mapIdx, ofVar } from "./idx.ts";
+import { type Expr, indicesOf, rewriter, walk } from "./expr.ts";
+import { type Idx, type LoopVar, literal, ofVar } from "./idx.ts";
 
 export interface KernelBuffer {
   readonly dtype: DType;
@@ -83,10 +83,10 @@ function join(kernel: Kernel, outer: LoopVar, inner: LoopVar): Kernel {
   const [keep, drop] = inner.size === 1 ? [outer, inner] : [inner, outer];
   const at = (v: LoopVar): Idx => (v === keep ? ofVar(merged) : v === drop ? literal(0) : ofVar(v));
   const renameList = (axes: readonly LoopVar[]) => axes.flatMap((v) => (v === keep ? [merged] : v === drop ? [] : [v]));
-  const value = (e: Expr) => substituteVars(e, at, renameList);
+  const { expr, index } = rewriter({ variable: at, axes: renameList });
   return {
     ...kernel,
     axes: renameList(kernel.axes),
-    stores: kernel.stores.map((s) => ({ ...s, index: mapIdx(s.index, at, value), value: value(s.value) })),
+    stores: kernel.stores.map((s) => ({ ...s, index: index(s.index), value: expr(s.value) })),
   };
 }

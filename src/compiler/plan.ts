@@ -16,6 +16,8 @@ interface Block {
   first: number;
   last: number;
   offset: number;
+  /** The instruction whose result took the block over last: it takes one. */
+  guest: number;
   /** Temporaries that share the block one after the other, and loops whose temporaries lie in it. */
   readonly buffers: Buffer[];
   readonly inner: MemoryPlan | null;
@@ -41,7 +43,7 @@ function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buff
       // What only the loop touches lives inside of it; the loop's own arena is alive during the loop.
       const shared = new Set([...outer, ...[...uses].filter(([, at]) => at.length > 1).map(([b]) => b)]);
       const inner = planLevel(instruction.body, shared);
-      if (inner.bytes) blocks.push({ bytes: inner.bytes, first: i, last: i, offset: 0, buffers: [], inner });
+      if (inner.bytes) blocks.push({ bytes: inner.bytes, first: i, last: i, offset: 0, guest: -1, buffers: [], inner });
     }
     for (const buffer of touched[i]) {
       const at = uses.get(buffer) as number[];
@@ -49,6 +51,7 @@ function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buff
       const last = at[at.length - 1];
       const host = hostFor(instruction, i, buffer, blockOf);
       if (host) {
+        host.guest = i;
         host.last = Math.max(host.last, last);
         host.buffers.push(buffer);
         blockOf.set(buffer, host);
@@ -59,6 +62,7 @@ function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buff
         first: i,
         last,
         offset: 0,
+        guest: -1,
         buffers: [buffer],
         inner: null,
       };
@@ -83,11 +87,13 @@ function hostFor(
   result: Buffer,
   blockOf: ReadonlyMap<Buffer, Block>,
 ): Block | null {
-  if (instruction.kind !== "kernel" || root(instruction.buffers[0]) !== result) return null;
-  for (let i = 1; i < instruction.buffers.length; i++) {
+  if (instruction.kind !== "kernel" || !writes(instruction).includes(result)) return null;
+  for (let i = 0; i < instruction.buffers.length; i++) {
+    if (instruction.kernel.buffers[i].written) continue;
     const input = instruction.buffers[i];
     const block = blockOf.get(input);
-    if (!block || block.last !== at || input.size !== result.size || input.dtype !== result.dtype) continue;
+    if (!block || block.last !== at || block.guest === at || input.size !== result.size || input.dtype !== result.dtype)
+      continue;
     if (readsOwnPosition(instruction, i)) return block;
   }
   return null;

@@ -12,6 +12,7 @@ import { flatten, type Idx, offsetIdx, ofVar } from "./idx.ts";
 import type { Buffer, CopyInstruction, Instruction, Schedule } from "./instruction.ts";
 import { type Kernel, mergeAxes, newVar } from "./kernel.ts";
 import { lowerings } from "./lower.ts";
+import { dropDeadStores, mergeKernels } from "./merge.ts";
 import { operands, operation } from "./operation.ts";
 import { simplify } from "./simplify.ts";
 import { writeInPlace } from "./updates.ts";
@@ -42,7 +43,10 @@ export function schedule(graph: Graph): Schedule {
     const from = scheduler.bufferOf(node);
     return from === outputs[i] || from.size === 0 ? [] : [{ kind: "copy", from, to: outputs[i] }];
   });
-  return { instructions: writeInPlace(scheduler.instructions, orderCopies(copies)), outputs };
+  return {
+    instructions: dropDeadStores(mergeKernels(writeInPlace(scheduler.instructions, orderCopies(copies)))),
+    outputs,
+  };
 }
 
 /** Outputs first, since they may be copies of inputs that an update overwrites; updates that swap go through a temp. */

@@ -3,6 +3,7 @@ import { sizeOf } from "../core/shape.ts";
 import { type Graph, makeNode, type Node, reachable } from "../graph/node.ts";
 import { plain } from "../graph/rewrite.ts";
 import { reshape, type ShapeAttrs, sum } from "../primitives/broadcast.ts";
+import { dot } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
 import type { PermuteAttrs } from "../primitives/movement.ts";
@@ -42,6 +43,13 @@ const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
   return sum(inner, [first - axes.filter((a) => a < first).length]);
 };
 
+/** (a b)^T is b^T a^T, whose operands are read through strides for nothing, while its result is dense. */
+function transposedProduct({ inputs: [a, b] }: Node, perm: readonly number[]): Node | null {
+  const swap = perm.map((_, i) => i);
+  swap.push(swap.splice(-2, 1)[0]);
+  return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap)) : null;
+}
+
 const rules: Partial<Record<PrimitiveName, Rule>> = {
   add: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : null),
   sub: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : null),
@@ -56,6 +64,7 @@ const rules: Partial<Record<PrimitiveName, Rule>> = {
   },
   permute: (node) => {
     const [x] = node.inputs;
+    if (x.prim.name === "dot") return transposedProduct(x, (node.attrs as PermuteAttrs).perm);
     if (x.prim.name !== "permute") return rename(node);
     const inner = (x.attrs as PermuteAttrs).perm;
     return permute(

@@ -1,10 +1,8 @@
-import { children, dependsOn, type Expr, type Test, walk } from "../../compiler/expr.ts";
+import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
 import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
 import type { Kernel } from "../../compiler/kernel.ts";
 import type { DType } from "../../core/dtype.ts";
 import { callC, castC, constantC, ctype } from "./scalar.ts";
-
-type Reduce = Extract<Expr, { op: "reduce" }>;
 
 export interface RenderedKernel {
   /** The body of `void k(void *const *b, const int64_t *p, int64_t begin, int64_t end)`. */
@@ -96,48 +94,55 @@ class Renderer {
     return axes.slice(0, count);
   }
 
-  private vectorHint(tops: readonly Reduce[]): void {
+  private vectorHint(tops: readonly (readonly Reduce[])[]): void {
     if (tops.length === 0) this.line("#pragma GCC ivdep");
   }
 
-  private position(tops: readonly Reduce[]): void {
+  private position(tops: readonly (readonly Reduce[])[]): void {
     const outer = this.scope;
     this.scope = new Map(outer);
-    for (const r of tops) this.scope.set(r, this.reduceAlong(r));
+    for (const group of tops) this.reduceAlong(group);
     this.store();
     this.scope = outer;
   }
 
   private store(): void {
-    for (const { buffer, index, value } of this.kernel.stores) {
-      const v = this.value(value);
-      this.line(`b${buffer}[${this.index(index)}] = ${v};`);
-    }
+    // All values before any store: a store may overwrite what another value reads.
+    const values = this.kernel.stores.map((s) => this.value(s.value));
+    for (const [i, { buffer, index }] of this.kernel.stores.entries())
+      this.line(`b${buffer}[${this.index(index)}] = ${values[i]};`);
   }
 
   // Reductions
 
-  /** Reductions that are constant within one result: they are computed before it, inner ones first. */
-  private topReductions(): Reduce[] {
-    const tops: Reduce[] = [];
+  /**
+   * Reductions that are constant within one result: they are computed before it, inner ones first, and those over the
+   * same terms in one loop.
+   */
+  private topReductions(): Reduce[][] {
+    const groups = new Map<string, Reduce[]>();
+    const seen = new Set<Reduce>();
     const visit = (e: Expr, around: readonly LoopVar[]) => {
       if (e.op === "reduce") {
-        if (tops.includes(e) || (around.length > 0 && dependsOn(e, around))) return;
+        if (seen.has(e) || (around.length > 0 && dependsOn(e, around))) return;
         visit(e.body, [...around, ...e.axes]);
-        tops.push(e);
+        seen.add(e);
+        const key = e.axes.map(vname).join();
+        groups.set(key, [...(groups.get(key) ?? []), e]);
         return;
       }
       for (const c of children(e)) visit(c, around);
     };
     for (const s of this.kernel.stores) visit(s.value, []);
-    return tops;
+    return [...groups.values()];
   }
 
   /** Whether the results, rather than the terms of each sum, lie next to each other in memory. */
-  private runsAcross(tops: readonly Reduce[], last: LoopVar): boolean {
+  private runsAcross(groups: readonly (readonly Reduce[])[], last: LoopVar): boolean {
     let [along, across] = [0, 0];
+    const tops = groups.flat();
     for (const r of tops) {
-      const longest = this.innermost(r);
+      const longest = innermost([r]);
       let nested = false;
       walk(r.body, (e) => {
         if (e.op === "reduce" && !tops.includes(e)) nested = true;
@@ -153,36 +158,30 @@ class Renderer {
     return across > along && last.size > 1;
   }
 
-  /** The axis of a reduction that most loads step through element by element. */
-  private innermost(r: Reduce): LoopVar {
-    if (r.kind === "argmax" || r.kind === "argmin") return r.axes[r.axes.length - 1];
-    const score = (v: LoopVar) => {
-      let n = 0;
-      walk(r.body, (e) => {
-        if (e.op === "load" && coefOf(e.index, v) === 1) n++;
-      });
-      return n;
-    };
-    return [...r.axes].sort((a, b) => score(b) - score(a) || (score(a) ? b.size - a.size : 0))[0] ?? { id: 0, size: 1 };
-  }
-
-  /** One result: the reduction runs along memory, with several accumulators for the vector unit. */
-  private reduceAlong(r: Reduce): string {
-    if (r.kind === "argmax" || r.kind === "argmin") return this.argAlong(r);
-    const acc = accumulator(r.kind, r.dtype);
-    const inner = this.innermost(r);
-    const outer = r.axes.filter((v) => v !== inner);
-    const a = this.name("a");
-    this.line(`${ctype[acc.dtype]} ${a}[${lanes}];`);
-    this.line(`for (int j = 0; j < ${lanes}; ++j) ${a}[j] = ${acc.init};`);
+  /** One result: the reductions run along memory, with several accumulators for the vector unit. */
+  private reduceAlong(group: readonly Reduce[]): void {
+    const [first] = group;
+    if (first.kind === "argmax" || first.kind === "argmin") {
+      this.scope.set(first, this.argAlong(first));
+      return;
+    }
+    const inner = innermost(group);
+    const outer = first.axes.filter((v) => v !== inner);
+    const accs = group.map((r) => ({ r, acc: accumulator(r.kind, r.dtype), a: this.name("a") }));
+    for (const { acc, a } of accs) {
+      this.line(`${ctype[acc.dtype]} ${a}[${lanes}];`);
+      this.line(`for (int j = 0; j < ${lanes}; ++j) ${a}[j] = ${acc.init};`);
+    }
     for (const v of outer) this.loop(v);
     const n = this.int(inner.size);
     const [base, j] = [this.name("i"), this.name("j")];
     this.line(`int64_t ${base} = 0;`);
     const step = (at: string, lane: string) => {
       this.line(`const int64_t ${vname(inner)} = ${at};`);
-      const value = this.inBlock(() => this.value(r.body));
-      this.line(`${acc.step(`${a}[${lane}]`, castC(value, r.body.dtype, acc.dtype))};`);
+      this.inBlock(() => {
+        for (const { r, acc, a } of accs)
+          this.line(`${acc.step(`${a}[${lane}]`, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
+      });
     };
     if (inner.size >= lanes) {
       this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
@@ -196,13 +195,12 @@ class Renderer {
     step(base, `${j} & ${lanes - 1}`);
     this.close();
     for (const _ of outer) this.close();
-    // Halving the lanes adds pairwise.
-    this.line(
-      `for (int w = ${lanes / 2}; w; w >>= 1) for (int j = 0; j < w; ++j) { ${acc.step(`${a}[j]`, `${a}[j + w]`)}; }`,
-    );
-    const out = this.name("r");
-    this.line(`const ${ctype[r.dtype]} ${out} = ${castC(`${a}[0]`, acc.dtype, r.dtype)};`);
-    return out;
+    for (const { r, acc, a } of accs) {
+      // Halving the lanes adds pairwise.
+      const half = acc.step(`${a}[j]`, `${a}[j + w]`);
+      this.line(`for (int w = ${lanes / 2}; w; w >>= 1) for (int j = 0; j < w; ++j) { ${half}; }`);
+      this.scope.set(r, this.temp(r.dtype, castC(`${a}[0]`, acc.dtype, r.dtype)));
+    }
   }
 
   private argAlong(r: Reduce): string {
@@ -219,7 +217,7 @@ class Renderer {
   }
 
   /** Strips of neighbouring results: the reduction runs across memory, each step adds one row of terms to the strip. */
-  private strips(tops: readonly Reduce[], outer: readonly LoopVar[], last: LoopVar): number {
+  private strips(tops: readonly (readonly Reduce[])[], outer: readonly LoopVar[], last: LoopVar): number {
     const perRow = Math.ceil(last.size / strip);
     const n = this.int(last.size);
     this.open("for (int64_t q = begin; q < end; ++q) {");
@@ -228,7 +226,7 @@ class Renderer {
     this.line(`const int64_t row = q / ${rows};`);
     this.decompose("row", outer);
     this.line(`const int width = (int)(${n} - s0 < ${strip} ? ${n} - s0 : ${strip});`);
-    for (const r of tops) this.reduceAcross(r, last);
+    for (const group of tops) this.reduceAcross(group, last);
     this.line("#pragma GCC ivdep");
     this.openStrip(last);
     const outerScope = this.scope;
@@ -245,36 +243,46 @@ class Renderer {
     this.line(`const int64_t ${vname(last)} = s0 + j;`);
   }
 
-  private reduceAcross(r: Reduce, last: LoopVar): void {
-    const a = this.name("a");
-    const arg = r.kind === "argmax" || r.kind === "argmin";
-    const terms = r.axes.reduce((n, v) => n * v.size, 1);
-    const acc = arg
-      ? accumulator(r.kind === "argmax" ? "max" : "min", r.body.dtype)
-      : accumulator(r.kind, r.dtype, terms <= strip);
-    this.line(`${ctype[acc.dtype]} ${a}[${strip}];`);
-    if (arg) this.line(`int32_t ${a}i[${strip}]; int32_t ${a}c = 0;`);
-    this.line(`for (int j = 0; j < width; ++j) { ${a}[j] = ${acc.init}; ${arg ? `${a}i[j] = 0; ` : ""}}`);
-    for (const v of r.axes) this.loop(v);
+  private reduceAcross(group: readonly Reduce[], last: LoopVar): void {
+    const [{ axes, kind }] = group;
+    const arg = kind === "argmax" || kind === "argmin";
+    const terms = axes.reduce((n, v) => n * v.size, 1);
+    const accs = group.map((r) => ({
+      r,
+      acc: arg
+        ? accumulator(kind === "argmax" ? "max" : "min", r.body.dtype)
+        : accumulator(r.kind, r.dtype, terms <= strip),
+      a: this.name("a"),
+    }));
+    for (const { acc, a } of accs) {
+      this.line(`${ctype[acc.dtype]} ${a}[${strip}];`);
+      if (arg) this.line(`int32_t ${a}i[${strip}]; int32_t ${a}c = 0;`);
+      this.line(`for (int j = 0; j < width; ++j) { ${a}[j] = ${acc.init}; ${arg ? `${a}i[j] = 0; ` : ""}}`);
+    }
+    for (const v of axes) this.loop(v);
     this.line("#pragma GCC ivdep");
     this.openStrip(last);
-    const value = this.inBlock(() => this.value(r.body));
-    if (arg) {
-      const wins = this.name("w");
-      this.line(`const int ${wins} = ${beats(r.kind, value, `${a}[j]`, r.body.dtype)};`);
-      this.line(`${a}[j] = ${wins} ? ${value} : ${a}[j]; ${a}i[j] = ${wins} ? ${a}c : ${a}i[j];`);
-    } else this.line(`${acc.step(`${a}[j]`, castC(value, r.body.dtype, acc.dtype))};`);
+    this.inBlock(() => {
+      for (const { r, acc, a } of accs) {
+        const value = this.value(r.body);
+        if (arg) {
+          const wins = this.name("w");
+          this.line(`const int ${wins} = ${beats(kind, value, `${a}[j]`, r.body.dtype)};`);
+          this.line(`${a}[j] = ${wins} ? ${value} : ${a}[j]; ${a}i[j] = ${wins} ? ${a}c : ${a}i[j];`);
+        } else this.line(`${acc.step(`${a}[j]`, castC(value, r.body.dtype, acc.dtype))};`);
+      }
+    });
     this.close();
-    if (arg) this.line(`++${a}c;`);
-    for (const _ of r.axes) this.close();
-    this.scope.set(r, arg ? `${a}i[j]` : castC(`${a}[j]`, acc.dtype, r.dtype));
+    if (arg) for (const { a } of accs) this.line(`++${a}c;`);
+    for (const _ of axes) this.close();
+    for (const { r, acc, a } of accs) this.scope.set(r, arg ? `${a}i[j]` : castC(`${a}[j]`, acc.dtype, r.dtype));
   }
 
-  private costPerElement(tops: readonly Reduce[]): number {
+  private costPerElement(groups: readonly (readonly Reduce[])[]): number {
     let cost = 0;
     for (const { value } of this.kernel.stores)
       walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
-    for (const r of tops) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
+    for (const [r] of groups) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
     return cost;
   }
 
@@ -357,7 +365,7 @@ class Renderer {
   }
 
   /** Values computed by `emit` are forgotten afterwards: their block ends. */
-  private inBlock(emit: () => string): string {
+  private inBlock<T>(emit: () => T): T {
     const outer = this.scope;
     this.scope = new Map(outer);
     const result = emit();
@@ -430,6 +438,23 @@ class Renderer {
 const refsOf = (index: Idx): Expr[] => children({ op: "index", index, dtype: "i32" });
 
 const vname = (v: LoopVar): string => `v${v.id}`;
+
+/** The axis of reductions over the same terms that most loads step through element by element. */
+function innermost(group: readonly Reduce[]): LoopVar {
+  const [{ axes, kind }] = group;
+  // Positions are counted in row-major order.
+  if (kind === "argmax" || kind === "argmin") return axes[axes.length - 1];
+  const score = (v: LoopVar) => {
+    let n = 0;
+    for (const r of group)
+      walk(r.body, (e) => {
+        if (e.op === "load" && coefOf(e.index, v) === 1) n++;
+      });
+    return n;
+  };
+  const scored = axes.map((v) => ({ v, score: score(v) }));
+  return scored.sort((a, b) => b.score - a.score || (a.score ? b.v.size - a.v.size : 0))[0].v;
+}
 
 interface Accumulator {
   readonly dtype: DType;
