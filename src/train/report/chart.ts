@@ -2,7 +2,7 @@ import { extent } from "d3-array";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { line } from "d3-shape";
 import { type Curve, type Point, type Series, smooth, thin, wantsLogScale } from "./curves.ts";
-import { metricValue } from "./format.ts";
+import { count, magnitude, metricValue } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 
 /** Units of the view box; on the page the picture is as wide as its column. */
@@ -10,13 +10,13 @@ const size = { width: 440, height: 250, left: 52, right: 12, top: 10, bottom: 38
 /** More points than this are drawn as a faint line with their moving average over it. */
 const manyPoints = 60;
 
-/** A line diagram of one quantity over steps, with a legend that gives the last and the best value in words. */
-export function lineChart(curve: Curve): Markup {
+/** A line diagram of one quantity over the steps from 0 to `lastStep`, with a legend that gives the last and the best
+ *  value in words. */
+export function lineChart(curve: Curve, lastStep: number): Markup {
   const drawn = curve.series.map((series, index) => ({ ...drawSeries(series), series, index }));
   const visible = drawn.flatMap(({ faint, strong }) => [...(faint ? inner(faint) : []), ...strong]);
-  const [x0 = 0, x1 = 1] = extent(visible, ({ x }) => x);
   const [y0 = 0, y1 = 1] = extent(visible, ({ y }) => y);
-  const x = scaleLinear([x0, x1 === x0 ? x0 + 1 : x1], [size.left, size.width - size.right]);
+  const x = scaleLinear([0, Math.max(1, lastStep)], [size.left, size.width - size.right]);
   const range = [size.height - size.bottom, size.top];
   const log = wantsLogScale(curve) && y0 > 0;
   const pad = y0 === y1 ? Math.abs(y0) * 0.1 || 1 : 0;
@@ -40,7 +40,7 @@ ${yTicks.map(
 )}${x.ticks(5).map(
   (
     tick,
-  ) => html`<text class="tick" x="${round(x(tick))}" y="${size.height - size.bottom + 17}" text-anchor="middle">${x.tickFormat(5, "~s")(tick)}</text>
+  ) => html`<text class="tick" x="${round(x(tick))}" y="${size.height - size.bottom + 17}" text-anchor="middle">${tick < 10_000 ? count(tick) : magnitude(tick)}</text>
 `,
 )}<text class="axis" x="${size.width - size.right}" y="${size.height - 4}" text-anchor="end">step</text>
 <clipPath id="${id}-area"><rect x="${size.left}" y="${size.top - 4}" width="${size.width - size.left - size.right + 4}" height="${size.height - size.bottom - size.top + 8}"/></clipPath>
@@ -92,8 +92,8 @@ function legend({ name, set, points }: Series, index: number): Markup {
       ? "max"
       : null;
   const best = goal && points.reduce((a, b) => ((goal === "max" ? b.y > a.y : b.y < a.y) ? b : a));
-  return html`<span class="key"><span class="swatch s${index % 4}"></span>${set}: last <b>${metricValue(name, last.y)}</b>${
-    best && best !== last && html`, best <b>${metricValue(name, best.y)}</b> at step ${best.x.toLocaleString("en-US")}`
+  return html`<span class="key"><span class="swatch s${index % 4}"></span>${set && `${set}: `}last <b>${metricValue(name, last.y)}</b>${
+    best && best !== last && html`, best <b>${metricValue(name, best.y)}</b> at step ${count(best.x)}`
   }</span> `;
 }
 

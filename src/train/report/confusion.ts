@@ -1,5 +1,5 @@
 import { scaleLinear } from "d3-scale";
-import { interpolateCividis } from "d3-scale-chromatic";
+import { interpolateCividis, interpolateYlGnBu } from "d3-scale-chromatic";
 import { mostConfused } from "../metrics.ts";
 import type { ConfusionCounts } from "./data.ts";
 import { count, percent } from "./format.ts";
@@ -21,13 +21,14 @@ export function confusionHeatMap(confusion: ConfusionCounts): Markup {
 ${confusion.labels.length > tableLimit && pairs(confusion)}`;
 }
 
-/** The CSS of the shades, cividis: even in lightness and the same to colour-blind eyes; light on dark and dark on
- *  light, so that the page's own colour means nothing. */
+/** The CSS of the shades. Both maps are even in lightness and safe for colour-blind eyes; each starts near the colour of
+ *  the page, which means nothing, and ends far from it. */
 export function heatStyle(theme: "light" | "dark"): string {
-  const position = scaleLinear([1, levels], theme === "light" ? [0.98, 0.08] : [0.12, 1]);
+  const position = scaleLinear([1, levels], theme === "light" ? [0.1, 0.95] : [0.12, 1]);
+  const colour = theme === "light" ? interpolateYlGnBu : interpolateCividis;
   return Array.from({ length: levels }, (_, i) => {
     const at = position(i + 1);
-    return `--h${i + 1}:${interpolateCividis(at)};--t${i + 1}:${at > 0.55 ? "#111" : "#fff"};`;
+    return `--h${i + 1}:${colour(at)};--t${i + 1}:${at > 0.55 === (theme === "dark") ? "#111" : "#fff"};`;
   }).join("");
 }
 
@@ -55,14 +56,15 @@ function table({ labels, counts }: ConfusionCounts): Markup {
     return html`
 <tr><th scope="row">${label}</th>${counts[t].map((value, p) => {
       const shade = level(value, total);
-      return html`<td class="${shade > 0 && `h${shade}`}${t === p && " right"}">${value > 0 && value}</td>`;
+      const classes = [shade > 0 ? `h${shade}` : "none", ...(t === p ? ["right"] : [])].join(" ");
+      return html`<td class="${classes}">${value > 0 && value}</td>`;
     })}</tr>`;
   })}
 </tbody></table>`;
 }
 
 function picture({ labels, counts }: ConfusionCounts): Markup {
-  const cell = labels.length <= 50 ? 16 : labels.length <= 120 ? 11 : 6;
+  const cell = labels.length <= 50 ? 16 : labels.length <= 120 ? 9 : 6;
   const named = cell > 6;
   const longest = Math.max(...labels.map((label) => label.length));
   const margin = named ? Math.min(150, 12 + longest * cell * 0.5) : 8;

@@ -10,7 +10,7 @@ export interface Point {
 export interface Series {
   /** As logged, for example "test/loss". */
   readonly name: string;
-  /** The set it was measured on: train, test, ... */
+  /** The set it was measured on, "train" where no other is named; empty for what belongs to no set, as a rate. */
   readonly set: string;
   readonly points: readonly Point[];
 }
@@ -46,21 +46,23 @@ export function curvesOf(metrics: readonly MetricRecord[]): Curve[] {
       title: metricTitle(base),
       series: [...series]
         .filter(([, points]) => points.length > 0)
-        .map(([name, points]) => ({ name, set: splitName(name).set, points })),
+        .map(([name, points]) => {
+          const { set, base } = splitName(name);
+          return { name, set: series.size === 1 && name === base && !/loss|accuracy/i.test(base) ? "" : set, points };
+        }),
     }))
     .filter(({ series }) => series.length > 0)
     .sort((a, b) => order(a.base) - order(b.base));
 }
 
-/** An exponential moving average over about `window` points, corrected for its start. */
+/** The mean of the `window` points around each point, fewer at the ends; centred, so that the line does not lag. */
 export function smooth(points: readonly Point[], window: number): Point[] {
-  const keep = 1 - 1 / Math.max(1, window);
-  let sum = 0;
-  let weight = 0;
-  return points.map(({ x, y }) => {
-    sum = sum * keep + y;
-    weight = weight * keep + 1;
-    return { x, y: sum / weight };
+  const sums = [0];
+  for (const { y } of points) sums.push(sums[sums.length - 1] + y);
+  const half = Math.floor(window / 2);
+  return points.map(({ x }, i) => {
+    const [from, to] = [Math.max(0, i - half), Math.min(points.length, i + half + 1)];
+    return { x, y: (sums[to] - sums[from]) / (to - from) };
   });
 }
 

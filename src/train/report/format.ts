@@ -1,7 +1,7 @@
 import { showNumber } from "../progress.ts";
 
-/** 0.9931 as "99.31 %". */
-export const percent = (share: number, digits = 2): string => `${(share * 100).toFixed(digits)} %`;
+/** 0.9931 as "99.31 %", with a space that does not break. */
+export const percent = (share: number, digits = 2): string => `${(share * 100).toFixed(digits)}\u00a0%`;
 
 /** 11689512 as "11,689,512". */
 export const count = (value: number): string => value.toLocaleString("en-US");

@@ -24,11 +24,15 @@ interface Section {
 export function renderReport(data: ReportData): string {
   const { record, summary, results, confusion, mistakes = [], samples = [], model } = data;
   const curves = curvesOf(data.metrics);
+  const lastStep = Math.max(
+    0,
+    ...curves.flatMap(({ series }) => series.map(({ points }) => points[points.length - 1].x)),
+  );
   const sections: (Section | null | false | undefined)[] = [
     curves.length > 0 && {
       id: "curves",
       title: "Curves",
-      body: html`<div class="charts">${curves.map(lineChart)}</div>`,
+      body: html`<div class="charts">${curves.map((curve) => lineChart(curve, lastStep))}</div>`,
     },
     confusion && { id: "confusion", title: "Confusion matrix", body: confusionHeatMap(confusion) },
     confusion && { id: "classes", title: "Scores by class", body: classTable(confusion) },

@@ -29,11 +29,12 @@ export function defaultResults({ record, model }: ReportData): ReportResult[] {
     const note = `at step ${count(record.best.step)}`;
     results.push({ label, value: metricValue(base, record.best.value), note });
   }
-  for (const [name, value] of Object.entries(record.metrics).slice(0, 4))
-    if (value !== null && Number.isFinite(value) && name !== record.metric?.name) {
-      const { set, base } = splitName(name);
-      results.push({ label: `Last ${set} ${metricTitle(base).toLowerCase()}`, value: metricValue(base, value) });
-    }
+  for (const [name, value] of Object.entries(record.metrics)) {
+    const { set, base } = splitName(name);
+    if (value === null || !Number.isFinite(value) || name === record.metric?.name || !/loss|accuracy/i.test(base))
+      continue;
+    results.push({ label: `Last ${set} ${metricTitle(base).toLowerCase()}`, value: metricValue(base, value) });
+  }
   const epochs = record.epoch > 0 ? `${count(record.epoch)} epochs, ` : "";
   results.push({ label: "Time", value: showDuration(record.time), note: `${epochs}${count(record.step)} steps` });
   if (model) results.push({ label: "Parameters", value: magnitude(total(model.layers, "parameters")) });
@@ -71,9 +72,10 @@ const img = (png: Uint8Array, alt: string): Markup => {
 /** The wrong predictions of which the model was most certain. */
 export function mistakeGallery(mistakes: readonly Mistake[]): Markup {
   const sorted = [...mistakes].sort((a, b) => b.probability - a.probability);
-  return html`<ul class="gallery">${sorted.map(
+  return html`<p>In bold what the model said, with its probability; below it what the picture is.</p>
+<ul class="gallery">${sorted.map(
     ({ png, truth, predicted, probability }) => html`
-<li>${img(png, `true class ${truth}, predicted ${predicted}`)}<span><b>${predicted}</b> ${percent(probability, 1)}<br>is ${truth}</span></li>`,
+<li>${img(png, `true class ${truth}, predicted ${predicted}`)}<span><b>${predicted}</b> ${percent(probability, 1)}<br>true: ${truth}</span></li>`,
   )}
 </ul>`;
 }

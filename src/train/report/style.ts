@@ -63,8 +63,10 @@ td code{white-space:nowrap}
 .columns td{overflow-wrap:anywhere}
 .columns th{color:var(--soft);white-space:nowrap}
 .confusion{border-collapse:separate;border-spacing:2px;margin:0 0 8px}
-.confusion th,.confusion td{border:0;padding:0;font-size:13px;font-weight:400;color:var(--soft)}
-.confusion tbody td{width:46px;min-width:31px;height:34px;text-align:center;vertical-align:middle;border-radius:4px;background:var(--card)}
+.confusion :is(th,td){border:0;padding:0;font-size:13px;font-weight:400}
+.confusion th{color:var(--soft)}
+.confusion tbody td{width:46px;min-width:31px;height:34px;text-align:center;vertical-align:middle;border-radius:4px}
+.confusion .none{background:var(--card)}
 .confusion tbody th{padding-right:8px;text-align:right;vertical-align:middle;white-space:nowrap}
 .confusion thead th{text-align:center;vertical-align:bottom;padding-bottom:4px}
 .confusion.upright thead span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap;display:inline-block}
@@ -84,7 +86,7 @@ footer{margin-top:48px;padding-bottom:36px;color:var(--soft);font-size:13px}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 ${heatRules}
 @media (max-width:560px){main,header,footer{padding:0 14px}header{padding-top:20px}h1{font-size:24px}
-.tiles{grid-template-columns:1fr 1fr}.tiles dd{font-size:21px}.confusion tbody td{height:30px}.confusion td,.confusion th{font-size:11.5px}
+.tiles{grid-template-columns:1fr 1fr}.tiles dd{font-size:21px}.confusion tbody td{height:30px}.confusion :is(th,td){font-size:11.5px}
 .confusion{border-spacing:1px}.gallery{grid-template-columns:repeat(auto-fill,minmax(84px,1fr))}}
 @media print{body{font-size:11pt}nav{display:none}main,header,footer{max-width:none;padding:0}.scroll{overflow:visible}
 .chart,.tiles div,.gallery li,tr{break-inside:avoid}h2,h3{break-after:avoid}
