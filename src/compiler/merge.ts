@@ -43,9 +43,30 @@ export function dropDeadStores(instructions: readonly Instruction[]): Instructio
         const target = root(i.buffers[s.buffer]);
         return target.place.kind !== "temp" || read.has(target);
       });
-      return stores.length && stores.length < i.kernel.stores.length ? { ...i, kernel: { ...i.kernel, stores } } : i;
+      return stores.length && stores.length < i.kernel.stores.length ? withStores(i, stores) : i;
     });
   return prune(instructions);
+}
+
+/** The kernel with these stores only, and only the buffers that they need. */
+function withStores(instruction: KernelInstruction, stores: readonly Store[]): KernelInstruction {
+  const { kernel, buffers } = instruction;
+  const used = new Set(stores.map((s) => s.buffer));
+  for (const s of stores)
+    walk(s.value, (e) => {
+      if (e.op === "load") used.add(e.buffer);
+    });
+  const kept = [...used].sort((a, b) => a - b);
+  const { expr, index } = rewriter({ load: (load) => ({ ...load, buffer: kept.indexOf(load.buffer) }) });
+  return {
+    kind: "kernel",
+    buffers: kept.map((b) => buffers[b]),
+    kernel: {
+      axes: kernel.axes,
+      buffers: kept.map((b) => kernel.buffers[b]),
+      stores: stores.map((s) => ({ buffer: kept.indexOf(s.buffer), index: index(s.index), value: expr(s.value) })),
+    },
+  };
 }
 
 /** Whether instruction b can run right after instruction a: nothing in between touches what it writes or writes what it reads. */

@@ -1,6 +1,6 @@
 import { byteSize } from "../core/dtype.ts";
 import type { Buffer, Instruction } from "./instruction.ts";
-import { reads, readsOwnPosition, root, writes } from "./updates.ts";
+import { reads, readsOwnPosition, writes } from "./updates.ts";
 
 /** Where temporaries lie in the arena. */
 export interface MemoryPlan {
