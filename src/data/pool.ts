@@ -6,6 +6,7 @@ import type { WorkerAnswer, WorkerStart } from "./worker.ts";
 interface Task {
   readonly job: BatchJob;
   readonly owner: object;
+  wanted: boolean;
   /** Names the job in the message of a crash. */
   readonly title: string;
   readonly resolve: (batch: Batch) => void;
@@ -35,7 +36,7 @@ export class WorkerPool {
   /** Makes a batch; jobs start in the order in which they are given. `owner` is who may abandon it. */
   run(job: BatchJob, owner: object, title: string): Promise<Batch> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, owner, title, resolve, reject });
+      this.#queue.push({ job, owner, wanted: true, title, resolve, reject });
       this.#dispatch();
     });
   }
@@ -43,7 +44,8 @@ export class WorkerPool {
   /** Forgets the jobs of `owner`: waiting ones are dropped, running ones end unheard. */
   abandon(owner: object): void {
     this.#queue = this.#queue.filter((task) => task.owner !== owner);
-    for (const { worker, task } of this.#threads) if (task?.owner === owner) worker.unref();
+    for (const { task } of this.#threads) if (task?.owner === owner) task.wanted = false;
+    this.#holdProcess();
   }
 
   /** Ends all threads. */
@@ -59,11 +61,18 @@ export class WorkerPool {
   #dispatch(): void {
     while (this.#queue.length) {
       const thread = this.#idle();
-      if (!thread) return;
+      if (!thread) break;
       thread.task = this.#queue.shift() ?? null;
-      thread.worker.ref();
       thread.worker.postMessage(thread.task?.job);
     }
+    this.#holdProcess();
+  }
+
+  /** Busy threads keep the process alive if somebody waits for their batch, or for one that is still in the queue. */
+  #holdProcess(): void {
+    for (const { worker, task } of this.#threads)
+      if (task && (task.wanted || this.#queue.length)) worker.ref();
+      else worker.unref();
   }
 
   #idle(): Thread | null {
@@ -91,7 +100,6 @@ export class WorkerPool {
   #settle(thread: Thread, answer: WorkerAnswer): void {
     const { task } = thread;
     thread.task = null;
-    thread.worker.unref();
     if ("batch" in answer) task?.resolve(answer.batch);
     else task?.reject(new ManabiError(answer.error));
     this.#dispatch();
