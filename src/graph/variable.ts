@@ -1,4 +1,5 @@
-import type { Node } from "./node.ts";
+import type { TypedArray } from "../core/dtype.ts";
+import type { Node, Spec } from "./node.ts";
 
 /** A place that holds one value after another: parameters, optimizer state, running statistics, random counters. */
 export interface Cell {
@@ -12,6 +13,8 @@ export interface Cell {
 export interface Trace {
   read(cell: Cell): Node;
   write(cell: Cell, value: Node): void;
+  /** An input whose values the host works out before every run of the program, in the order of these calls. */
+  feed(spec: Spec, read: () => TypedArray): Node;
   /** Notes a value outside of the graph that the trace depends on; when it changes, the function is traced anew. */
   guard(read: () => unknown): void;
 }

@@ -20,6 +20,8 @@ interface Program {
   /** Positions in `cells` that the program assigns. */
   readonly assigned: readonly number[];
   readonly guards: readonly Guard[];
+  /** What the host works out before every run. */
+  readonly feeds: readonly (() => TypedArray)[];
   readonly outputs: readonly Node[];
   readonly rebuild: (tensors: readonly Tensor[]) => unknown;
 }
@@ -91,6 +93,8 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
   const before = new Map<Cell, Node>();
   const current = new Map<Cell, Node>();
   const guards: Guard[] = [];
+  const fed: Node[] = [];
+  const feeds: (() => TypedArray)[] = [];
   const trace: Trace = {
     read(cell) {
       let node = current.get(cell);
@@ -105,6 +109,12 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
     write(cell, value) {
       trace.read(cell);
       current.set(cell, value);
+    },
+    feed(spec, read) {
+      const node = input(spec);
+      fed.push(node);
+      feeds.push(read);
+      return node;
     },
     guard(read) {
       if (!guards.some((g) => g.read === read)) guards.push({ read, seen: read() });
@@ -128,7 +138,7 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
   });
   const assigned = cells.flatMap((cell, i) => (current.get(cell) === before.get(cell) ? [] : [i]));
   const graph: Graph = {
-    inputs: [...placeholders, ...cells.map((c) => before.get(c) as Node)],
+    inputs: [...placeholders, ...cells.map((c) => before.get(c) as Node), ...fed],
     outputs: [...result.nodes, ...assigned.map((i) => current.get(cells[i]) as Node)],
     updates: assigned.map((i, k) => ({ input: placeholders.length + i, output: result.nodes.length + k })),
   };
@@ -138,18 +148,20 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
     cells,
     assigned,
     guards,
+    feeds,
     outputs: result.nodes,
     rebuild: (values) => (tree === undefined ? undefined : rebuild(tree, values)),
   };
 }
 
 function replay(program: Program, tensors: readonly Tensor[]): unknown {
-  const { cells, assigned, outputs } = program;
+  const { cells, assigned, feeds, outputs } = program;
   const unknown = cells.filter((c) => c.node.prim !== dataPrim).map((c) => c.node);
   if (unknown.length) evaluate(unknown);
   for (const i of assigned) own(cells[i]);
   const inputs: TypedArray[] = evaluate(tensors.map((t) => t.node));
   for (const cell of cells) inputs.push(valuesOf(cell));
+  for (const read of feeds) inputs.push(read());
   const results = program.executable.run(inputs);
   return program.rebuild(outputs.map(({ shape, dtype }, i) => new Tensor(data({ shape, dtype, data: results[i] }))));
 }

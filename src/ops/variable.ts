@@ -1,8 +1,9 @@
 import type { TypedArray } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { type Shape, sameShape } from "../core/shape.ts";
-import type { Node } from "../graph/node.ts";
-import { type Cell, readCell, writeCell } from "../graph/variable.ts";
+import type { Node, Spec } from "../graph/node.ts";
+import { activeTrace, type Cell, readCell, writeCell } from "../graph/variable.ts";
+import { data } from "../primitives/leaf.ts";
 import { operand, Tensor, type TensorLike, tensor } from "./tensor.ts";
 
 /**
@@ -48,3 +49,12 @@ export const variable = (initial: Tensor | TypedArray | number, shape?: Shape): 
   new Variable(
     initial instanceof Tensor ? initial : typeof initial === "number" ? tensor(initial) : tensor(initial, { shape }),
   );
+
+/**
+ * Values that the host works out anew for every run of a jitted step, such as a scheduled learning rate: they are an
+ * input of the program, not a constant in it. Outside of `jit`, what `read` returns now.
+ */
+export function hostValues(spec: Spec, read: () => TypedArray): Tensor {
+  const trace = activeTrace();
+  return new Tensor(trace ? trace.feed(spec, read) : data({ ...spec, data: read() }));
+}
