@@ -176,8 +176,11 @@ export function parseArgs<S extends ArgSpec>(
   const { tokens } = tokenize({ args: [...words], options, strict: false, tokens: true, allowPositionals: true });
   const given: Record<string, unknown> = {};
   const problems: string[] = [];
+  let unknown = false;
   for (const token of tokens) {
-    if (token.kind === "positional") problems.push(`unexpected "${token.value}"; options start with --`);
+    // A word after an unknown option is most likely its value and no mistake of its own.
+    if (token.kind === "positional" && !unknown) problems.push(`unexpected "${token.value}"; options start with --`);
+    unknown = token.kind === "option" && !named.has(token.name);
     if (token.kind !== "option") continue;
     const found = named.get(token.name);
     if (!found) {

@@ -17,7 +17,7 @@ export function confusionHeatMap(confusion: ConfusionCounts): Markup {
     { length: levels },
     (_, i) => html`<i class="h${i + 1}"></i>`,
   )} 100 %</span> of the true class.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">${map}</div>
+<div class="scroll" tabindex="0" role="group" aria-label="Confusion matrix">${map}</div>
 ${confusion.labels.length > tableLimit && pairs(confusion)}`;
 }
 
@@ -95,7 +95,7 @@ function pairs({ labels, counts }: ConfusionCounts): Markup | null {
   if (rows.length === 0) return null;
   const totals = new Map(labels.map((label, t) => [label, sum(counts[t])]));
   return html`<h3>Most frequent confusions</h3>
-<div class="scroll" tabindex="0" role="region" aria-label="Most frequent confusions"><table>
+<div class="scroll" tabindex="0" role="group" aria-label="Most frequent confusions"><table>
 <thead><tr><th scope="col">true</th><th scope="col">predicted</th><th scope="col" class="number">cases</th><th scope="col" class="number">of the true class</th></tr></thead>
 <tbody>${rows.map(
     (

@@ -85,8 +85,8 @@ summary{cursor:pointer;margin-bottom:8px}
 footer{margin-top:48px;padding-bottom:36px;color:var(--soft);font-size:13px}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 ${heatRules}
-@media (max-width:560px){main,header,footer{padding:0 14px}header{padding-top:20px}h1{font-size:24px}
-.tiles{grid-template-columns:1fr 1fr}.tiles dd{font-size:21px}.confusion tbody td{height:30px}.confusion :is(th,td){font-size:11.5px}
+@media (max-width:560px){.chart text{font-size:15px}main,header,footer{padding:0 14px}header{padding-top:20px}h1{font-size:24px}
+.tiles{grid-template-columns:1fr 1fr}.tiles dd{font-size:21px}th,td{padding-right:9px;font-size:13px}.confusion tbody td{height:28px;min-width:26px}.confusion :is(th,td){font-size:11.5px}
 .confusion{border-spacing:1px}.gallery{grid-template-columns:repeat(auto-fill,minmax(84px,1fr))}}
 @media print{body{font-size:11pt}nav{display:none}main,header,footer{max-width:none;padding:0}.scroll{overflow:visible}
 .chart,.tiles div,.gallery li,tr{break-inside:avoid}h2,h3{break-after:avoid}
