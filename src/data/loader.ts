@@ -3,6 +3,8 @@ import { setImmediate as macrotask } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { Rng, seedKey } from "../core/rng.ts";
+import type { Tensor } from "../ops/tensor.ts";
+import { fromHost } from "../ops/tensor.ts";
 import type { Batch, BatchJob, BatchPlan, Skipped } from "./batch.ts";
 import { BatchMaker, orderKey } from "./batch.ts";
 import type { Dataset, Sample } from "./dataset.ts";
@@ -58,10 +60,11 @@ function defaultWorkers({ spec }: Dataset, { transforms }: BatchPlan): number {
 }
 
 /**
- * Batches of a data set. Their order and content are a function of (seed, epoch, sample) alone.
+ * Batches of a data set. Their order and content are a function of (seed, epoch, sample) alone. Worker threads stay
+ * between epochs and do not keep the process alive; `close` ends them when many loaders are made.
  *
  *     const loader = new DataLoader(train, { batchSize: 128, shuffle: true, transforms: [normalize(mean, std)] });
- *     for await (const [images, labels] of loader.batches(0)) { ... }
+ *     for await (const [images, labels] of loader.epoch(0)) { ... }
  */
 export class DataLoader {
   readonly dataset: Dataset;
@@ -131,7 +134,7 @@ export class DataLoader {
     return Uint32Array.from({ length }, (_, i) => i);
   }
 
-  /** The batches of `epoch`, one array per field: images f32 [b, c, h, w] after `normalize`, labels i32 [b]. */
+  /** The batches of `epoch` in host memory, one array per field: images f32 [b, c, h, w] after `normalize`, labels i32 [b]. */
   async *batches(epoch: number): AsyncGenerator<HostArray[], void, void> {
     let next = this.#resume?.epoch === epoch ? this.#resume.batch : 0;
     this.#resume = null;
@@ -160,6 +163,11 @@ export class DataLoader {
     } finally {
       this.#pool?.abandon(owner);
     }
+  }
+
+  /** The batches of `epoch` as tensors; see `batches`. */
+  async *epoch(epoch: number): AsyncGenerator<Tensor[], void, void> {
+    for await (const arrays of this.batches(epoch)) yield arrays.map(fromHost);
   }
 
   /** Ends the worker threads; they start again if the loader is used again. */

