@@ -1,7 +1,17 @@
-import koffi from "koffi";
+import { createRequire } from "node:module";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { buildRuntime, type Toolchain } from "./toolchain.ts";
+
+type Koffi = typeof import("koffi");
+
+let koffi: Koffi | null = null;
+
+/** Loaded when it is first needed: where there is no prebuilt binary of it, the other backends still work. */
+function foreign(): Koffi {
+  koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
+  return koffi;
+}
 
 /** The loaded run time. Addresses are numbers: user space lies below 2^53. */
 export interface Runtime {
@@ -21,7 +31,7 @@ export interface Runtime {
 }
 
 export function loadRuntime(toolchain: Toolchain): Runtime {
-  const library = koffi.load(buildRuntime(toolchain));
+  const library = foreign().load(buildRuntime(toolchain));
   const init = library.func("int mnb_init(int threads)");
   const runTape = library.func("int mnb_run(uintptr_t tape, int64_t words, uintptr_t slots)");
   const runTimed = library.func("int mnb_run_timed(uintptr_t tape, int64_t words, uintptr_t slots, double *seconds)");
@@ -70,7 +80,7 @@ export function addressOf(array: ArrayBufferView): bigint {
   const { buffer, byteOffset } = array;
   let base = addresses.get(buffer);
   if (base === undefined) {
-    base = BigInt(koffi.address(buffer));
+    base = BigInt(foreign().address(buffer));
     addresses.set(buffer, base);
   }
   return byteOffset === 0 ? base : base + BigInt(byteOffset);
