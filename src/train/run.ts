@@ -6,9 +6,10 @@ import { setImmediate as breathe } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
 import { makeFolder, writeAtomic } from "../io/atomic.ts";
-import { loadCheckpoint, type Parts, readCheckpoint } from "../io/checkpoint.ts";
+import { loadCheckpoint, type Parts, readCheckpoint, type SaveOptions } from "../io/checkpoint.ts";
 import { CheckpointFolder, latestCheckpoint } from "../io/checkpoint-folder.ts";
 import type { Stateful, StateTree } from "../io/state.ts";
+import { defaultGenerator } from "../ops/random.ts";
 import type { ArgValue } from "./args.ts";
 import { CheckpointClock, type CheckpointPolicy } from "./checkpoint-policy.ts";
 import { readEnvironment } from "./environment.ts";
@@ -27,6 +28,7 @@ import {
   type Session,
   writeRunRecord,
 } from "./run-record.ts";
+import { type Part, statefulOf } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 
 /** The loss became NaN or infinite; the checkpoints before it are kept. */
@@ -71,6 +73,8 @@ export interface BeginOptions extends ProgressPlan {
   readonly every?: CheckpointPolicy;
   /** How many of the newest checkpoints to keep, besides the best one. Default 3. */
   readonly keep?: number;
+  /** Facts to store beside the state of every checkpoint, such as what it takes to use the model. */
+  readonly notes?: SaveOptions["notes"];
 }
 
 /** What the log needs of a resumed run to go on: how far it was, and how much of the logs belongs to that. */
@@ -102,6 +106,7 @@ export class Run {
   #log!: MetricsLog;
   #events!: EventWriter;
   #parts: Parts = {};
+  #notes: SaveOptions["notes"];
   #checkpoints: CheckpointFolder | null = null;
   #clock: CheckpointClock | null = null;
   #lastCheckpoint: string | null;
@@ -187,14 +192,17 @@ export class Run {
     return `manabi train ${this.record.recipe} --resume ${quote(path)}`;
   }
 
-  /** Declares what a checkpoint holds and how much there is to do; in a resumed run brings every part, `step` and
-   *  `epoch` back. To be called once, before the loop. */
-  async begin(parts: Parts, options: BeginOptions = {}): Promise<void> {
+  /** Declares what a checkpoint holds, besides the default random stream, and how much there is to do; in a resumed run
+   *  brings every part, `step` and `epoch` back. To be called once, before the loop. */
+  async begin(parts: Readonly<Record<string, Part>>, options: BeginOptions = {}): Promise<void> {
     if (this.#clock) throw new ManabiError("run.begin was called before; give it all parts at once");
-    if ("run" in parts) throw new ManabiError(`run.begin: the part name "run" is taken by the run itself`);
-    const { every = { epochs: 1, seconds: 300 }, keep, ...plan } = options;
+    for (const name of ["run", "random"])
+      if (name in parts) throw new ManabiError(`run.begin: the part name "${name}" is taken by the run itself`);
+    const { every = { epochs: 1, seconds: 300 }, keep, notes, ...plan } = options;
     this.progress.plan(plan);
-    this.#parts = { ...parts, run: this.#cursorPart() };
+    this.#notes = notes;
+    const all: Record<string, Part> = { ...parts, random: defaultGenerator, run: this.#cursorPart() };
+    this.#parts = Object.fromEntries(Object.entries(all).map(([name, part]) => [name, statefulOf(part)]));
     this.#checkpoints = await CheckpointFolder.open(join(this.folder, "checkpoints"), {
       keep,
       goal: this.record.metric?.goal,
@@ -241,7 +249,7 @@ export class Run {
     if (!this.#checkpoints || this.#saved === cursor) return;
     const score = this.#score?.step === this.step ? this.#score.value : undefined;
     const check = (name: string, tensor: HostArray) => this.#refuseNaN(name, tensor);
-    const path = await this.#checkpoints.save(this.step, this.#parts, { score, check });
+    const path = await this.#checkpoints.save(this.step, this.#parts, { score, check, notes: this.#notes });
     this.#lastCheckpoint = path;
     this.#saved = cursor;
     this.#clock?.saved(this.step, this.epoch);
