@@ -1,6 +1,11 @@
 import type { DType, TypedArray } from "../core/dtype.ts";
 import type { Graph } from "../graph/node.ts";
 
+export interface Timing {
+  readonly instruction: string;
+  readonly seconds: number;
+}
+
 /** A compiled graph. */
 export interface Executable {
   /**
@@ -10,6 +15,8 @@ export interface Executable {
   run(inputs: readonly TypedArray[]): TypedArray[];
   /** The compiled program as text, for people. */
   describe(): string;
+  /** Runs once and tells the seconds spent in each instruction, in order. */
+  profile?(inputs: readonly TypedArray[]): Timing[];
 }
 
 /** What executes graphs. */

@@ -82,18 +82,25 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
     op: runtime.symbol,
   });
 
-  const run = makeRun(tape, outputs, plan.bytes, runtime, arena);
-  return { run, describe: () => printSchedule(instructions) };
+  const launch = makeLaunch(tape, outputs, plan.bytes, arena);
+  return {
+    run: (inputs) => launch(inputs, runtime.run),
+    describe: () => printSchedule(instructions),
+    profile(inputs) {
+      const seconds = new Float64Array(instructions.length);
+      launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
+      return instructions.map((i, at) => ({ instruction: printSchedule([i]), seconds: seconds[at] }));
+    },
+  };
 }
 
 /** One call into the run time per run; addresses are written again only where an array has changed. */
-function makeRun(
+function makeLaunch(
   { words, slots: sources }: Tape,
   outputs: readonly Buffer[],
   arenaBytes: number,
-  runtime: Runtime,
   arena: Arena,
-): Executable["run"] {
+): (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[] {
   const slots = new BigUint64Array(new ArrayBuffer(sources.length * 8));
   const tapeAddress = Number(addressOf(words));
   const slotsAddress = Number(addressOf(slots));
@@ -109,7 +116,7 @@ function makeRun(
   });
   let base = -1;
   const last: (TypedArray | null)[] = inInputs.map(() => null);
-  return (inputs) => {
+  return (inputs, start) => {
     const address = arena.reserve(arenaBytes);
     if (address !== base) {
       base = address;
@@ -127,7 +134,7 @@ function makeRun(
         : new (arrayType(b.dtype))(new ArrayBuffer(b.size * byteSize(b.dtype))),
     );
     for (const { slot, source } of inOutputs) slots[slot] = addressOf(results[source.index]) + BigInt(source.offset);
-    runtime.run(tapeAddress, words.length, slotsAddress, held);
+    start(tapeAddress, words.length, slotsAddress, held);
     return results;
   };
 }

@@ -1,4 +1,4 @@
-import type { TypedArray } from "../../core/dtype.ts";
+import { storedValue, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { threefry2x32 } from "../../core/rng.ts";
 import { sizeOf } from "../../core/shape.ts";
@@ -15,7 +15,8 @@ export const control = {
     const { outer, length, inner } = around(node.shape, axis);
     const out = empty(node);
     for (let o = 0; o < outer; o++)
-      for (let k = 0; k < length; k++) out.fill(k, (o * length + k) * inner, (o * length + k + 1) * inner);
+      for (let k = 0; k < length; k++)
+        out.fill(storedValue(k, node.dtype), (o * length + k) * inner, (o * length + k + 1) * inner);
     return out;
   },
 

@@ -15,7 +15,7 @@ INLINE void copy_row(real *to, const real *from, int64_t first, int64_t step, in
     for (; u + LANES <= end; u += LANES) store(to + u, load(from + first + u));
     for (; u < end; u++) to[u] = from[first + u];
   } else if (step == 2) {
-    for (int64_t u = begin; u < end; u++) to[u] = from[first + 2 * u];
+    for (int64_t u = begin; u < end; u++) to[u] = from[first + 2 * u]; /* a constant step makes vectors */
   } else {
     for (int64_t u = begin; u < end; u++) to[u] = from[first + step * u];
   }

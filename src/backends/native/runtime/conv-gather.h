@@ -12,45 +12,40 @@
 #define MNB_CONV_GATHER_H
 
 #include "conv-box.h"
+#include "conv-columns.h"
 #include "gemm.h"
 
 enum {
-  CHUNK = 16 * TILE_COLS,      /* columns worked on at a time */
+  CHUNK = CHUNK_TILES * TILE_COLS,
   PACKED_FROM_ROWS = 96,       /* rows that pay for packing panels ... */
   FULL_ENOUGH_PERCENT = 95,    /* ... unless so many lanes of the indexed way are in use */
+  OVERLAP_DEPTH_BLOCKS = 3,
+  GROUPS_PER_LIST = 8,
   THIN_VECTORS = 8
 };
 
 struct gather {
   const struct conv_plan *plan;
-  const real *source, *weights;
+  const real *source, *source_end, *weights;
   real *out;
   struct conv_box box; /* of the largest band */
-  int indexed;
+  int indexed, overlap;
   int64_t images, bands, row_blocks, group_blocks; /* the task grid: images per task, and counts of the others */
   int64_t image_blocks, band_dim;
   int64_t depth_slice;
   int64_t *offsets, *weight_index; /* of all parts, one after the other */
   real *packed;                    /* [group][part][slice][tile][step][row] */
   int64_t box_elements;            /* of one group and image */
-};
-
-/* The columns of a chunk: where each is read (from the box) and written (from the output). */
-struct columns {
-  int64_t count;
-  int64_t from[CHUNK + TILE_COLS], to[CHUNK + TILE_COLS]; /* to is -1 for lanes not in use */
-};
-
-/* A place in the positions [lo, hi) of some images. */
-struct cursor {
-  int64_t image, j[3];
+  int64_t reach;                   /* the largest offset */
 };
 
 static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
 
 /* Narrows the positions [lo, hi) to one of `bands` bands along `dim`; a row is cut between whole tiles of columns. */
+static int64_t band_unit(int64_t dim) { return dim == 2 ? TILE_COLS : 1; }
+
 static void cut_band(int64_t lo[3], int64_t hi[3], int64_t dim, int64_t bands, int64_t band) {
-  int64_t unit = dim == 2 ? TILE_COLS : 1, units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
+  int64_t unit = band_unit(dim), units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
   lo[dim] = start + mnb_split(units, bands, band) * unit;
   hi[dim] = mnb_min(hi[dim], start + mnb_split(units, bands, band + 1) * unit);
 }
@@ -95,7 +90,7 @@ static void pack_weights_task(void *ctx, int64_t task, int thread) {
   }
 }
 
-static void index_weights(const struct gather *g) {
+static void index_weights(struct gather *g) {
   const struct conv_plan *plan = g->plan;
   int64_t *index = g->weight_index, *offset = g->offsets;
   for (int64_t p = 0; p < plan->parts; p++) {
@@ -104,179 +99,114 @@ static void index_weights(const struct gather *g) {
       for (int64_t t = 0; t < part->taps; t++) *index++ = c * plan->channel_step + part->tap[t];
     }
     conv_tap_offsets(offset, plan, part, &g->box);
-    offset += part->taps * plan->channels;
-  }
-}
-
-/* ---- columns ---- */
-
-/* Lists up to CHUNK columns from the cursor on. Indexed columns start a new vector with each output row. */
-static void list_columns(struct columns *list, struct cursor *at, const struct gather *g, const struct conv_part *part,
-                         const int64_t lo[3], const int64_t hi[3], const int64_t box_lo[3], int64_t images) {
-  const struct conv_plan *plan = g->plan;
-  int64_t image_from = plan->in_place ? plan->groups * plan->channels * plan->source_volume : g->box_elements;
-  int64_t image_to = plan->groups * plan->rows * plan->out_volume;
-  int64_t n = 0;
-  while (at->image < images && n < CHUNK) {
-    int64_t from = at->image * image_from, to = at->image * image_to, out_at = 0;
-    for (int d = 0; d < 3; d++) {
-      from += (at->j[d] - box_lo[d]) * g->box.pitch[d];
-      out_at = out_at * plan->out_size[d] + part->out_step[d] * at->j[d] + part->out_origin[d];
-    }
-    to += out_at;
-    int64_t count = mnb_min(hi[2] - at->j[2], CHUNK - n);
-    for (int64_t i = 0; i < count; i++) {
-      list->from[n + i] = from + i;
-      list->to[n + i] = to + i * part->out_step[2];
-    }
-    n += count;
-    at->j[2] += count;
-    if (at->j[2] < hi[2]) break;
-    if (g->indexed) {
-      for (; n % LANES != 0; n++) list->to[n] = list->from[n] = -1;
-    }
-    at->j[2] = lo[2];
-    if (++at->j[1] == hi[1]) {
-      at->j[1] = lo[1];
-      if (++at->j[0] == hi[0]) {
-        at->j[0] = lo[0];
-        at->image++;
-      }
-    }
-  }
-  list->count = n;
-  int64_t padded = mnb_round_up(n, TILE_COLS);
-  for (; n < padded; n++) list->to[n] = list->from[n] = -1;
-}
-
-INLINE int contiguous(const int64_t *to, int n) {
-  return to[n - 1] >= 0 && to[n - 1] - to[0] == n - 1 && to[0] >= 0;
-}
-
-/* Panel [depth][TILE_COLS] for one tile of columns. A run of neighbours is copied as whole vectors; what it writes too
- * much is overwritten by the next run or the next step, and `limit` tells where reading too much must stop. */
-static void pack_columns(real *to, const real *base, const int64_t *from, const int64_t *offset, int64_t depth,
-                         const real *limit) {
-  int start[TILE_COLS + 1], runs = 0;
-  int valid = 0;
-  while (valid < TILE_COLS && from[valid] >= 0) valid++;
-  for (int l = 0; l < valid; l++) {
-    if (l == 0 || from[l] != from[l - 1] + 1) start[runs++] = l;
-  }
-  start[runs] = valid;
-  for (int64_t k = 0; k < depth; k++, to += TILE_COLS) {
-    for (int r = 0; r < runs; r++) {
-      const real *src = base + from[start[r]] + offset[k];
-      if (src + TILE_COLS <= limit) {
-        store(to + start[r], load(src));
-        store(to + start[r] + LANES, load(src + LANES));
-      } else {
-        memcpy(to + start[r], src, (size_t)(start[r + 1] - start[r]) * sizeof(real));
-      }
-    }
-    for (int l = valid; l < TILE_COLS; l++) to[l] = 0;
+    for (int64_t k = 0; k < part->taps * plan->channels; k++) g->reach = mnb_max(g->reach, *offset++);
   }
 }
 
 /* ---- compute ---- */
 
-static void scatter_tile(const real *tile, real *out, int64_t row_step, const int64_t *to, int rows, int accumulate) {
-  for (int i = 0; i < rows; i++, tile += TILE_COLS, out += row_step) {
-    for (int l = 0; l < TILE_COLS; l++) {
-      if (to[l] < 0) continue;
-      out[to[l]] = accumulate ? out[to[l]] + tile[l] : tile[l];
-    }
+/* One tile of columns and one of rows, over one slice. */
+INLINE void gather_tile(struct tile *t, enum tile_kind kind, real *out, int64_t step, const struct run *run,
+                        int64_t runs, int rows) {
+  int whole = kind == PACKED_INDEXED ? runs == 2 && run[0].count == LANES && run[1].count == LANES
+                                     : run[0].count == TILE_COLS;
+  if (whole && step == 1 && rows == row_class(rows)) {
+    t->c[0] = out + run[0].to;
+    t->c[1] = kind == PACKED_INDEXED ? out + run[1].to : t->c[0] + LANES;
+    run_kernel_rows(t, kind, rows);
+  } else {
+    real aside[TILE_ROWS * TILE_COLS];
+    run_tile_aside(t, kind, rows, aside);
+    store_tile(aside, out, t->c_step, step, run, runs, rows, t->accumulate);
   }
 }
 
-/* Rows [row0, row1) x one tile of columns over one slice. */
-static void gather_tile(struct tile *t, enum tile_kind kind, const real *panels, real *out, int64_t row_step,
-                        const int64_t *to, int64_t row0, int64_t row1) {
-  int left = contiguous(to, LANES), right = contiguous(to + LANES, LANES);
-  t->c_step = row_step;
-  for (int64_t row = row0; row < row1; row += TILE_ROWS) {
-    int rows = (int)mnb_min(TILE_ROWS, row1 - row);
-    real *c = out + row * row_step;
-    t->a[0] = panels + row * t->depth;
-    if (left && right && rows == row_class(rows)) {
-      t->c[0] = c + to[0];
-      t->c[1] = c + to[LANES];
-      run_kernel_rows(t, kind, rows);
-    } else {
-      real aside[TILE_ROWS * TILE_COLS];
-      run_tile_aside(t, kind, rows, aside);
-      scatter_tile(aside, c, row_step, to, rows, t->accumulate);
+/* Rows [row0, row1) of a chunk over one slice. A few tiles of columns that fit into L1 together take turns, so that
+ * short slices write longer stretches of each output row. */
+static void gather_slice(struct tile *t, enum tile_kind kind, const struct columns *list, const real *base,
+                         const real *panels, const real *weights, real *out, int64_t step, int64_t row0, int64_t row1) {
+  int64_t group = mnb_max(1, depth_block() / t->depth);
+  for (int64_t first = 0; first < list->tiles; first += group) {
+    int64_t last = mnb_min(list->tiles, first + group);
+    for (int64_t row = row0; row < row1; row += TILE_ROWS) {
+      t->a[0] = weights + row * t->depth;
+      for (int64_t j = first; j < last; j++) {
+        const struct run *run = list->run + list->first[j];
+        int64_t runs = list->first[j + 1] - list->first[j];
+        if (kind == PACKED_INDEXED) {
+          t->b[0] = base + run[0].from;
+          t->b[1] = runs == 2 ? base + run[1].from : t->b[0];
+        } else {
+          t->b[0] = panels + j * TILE_COLS * t->depth;
+        }
+        gather_tile(t, kind, out + row * t->c_step, step, run, runs, (int)mnb_min(TILE_ROWS, row1 - row));
+      }
     }
   }
 }
 
 /* One row (depthwise): several vectors of columns at once. Weights lie `width` apart. */
-static void gather_thin(const real *weights, int width, const real *base, const int64_t *offset, int64_t depth,
-                        real *out, const struct columns *list) {
-  for (int64_t j = 0; j < list->count; j += THIN_VECTORS * LANES) {
-    int vectors = (int)mnb_min(THIN_VECTORS, mnb_ceil_div(list->count - j, LANES));
+static void gather_thin(const struct columns *list, const real *base, const int64_t *offset, const real *weights,
+                        int width, int64_t depth, real *out, int64_t step) {
+  for (int64_t j = 0; j < list->runs; j += THIN_VECTORS) {
+    const struct run *run = list->run + j;
+    int vectors = (int)mnb_min(THIN_VECTORS, list->runs - j);
     const real *from[THIN_VECTORS];
-    for (int v = 0; v < THIN_VECTORS; v++) from[v] = base + list->from[j + (v < vectors ? v : 0) * LANES];
+    for (int v = 0; v < THIN_VECTORS; v++) from[v] = base + run[v < vectors ? v : 0].from;
     vec acc[THIN_VECTORS];
     UNROLL for (int v = 0; v < THIN_VECTORS; v++) acc[v] = (vec){0};
     for (int64_t k = 0; k < depth; k++) {
       vec w = splat(weights[k * width]);
       UNROLL for (int v = 0; v < THIN_VECTORS; v++) acc[v] += w * load(from[v] + offset[k]);
     }
+    real aside[THIN_VECTORS * LANES];
+    UNROLL for (int v = 0; v < THIN_VECTORS; v++) {
+      if (v >= vectors) continue;
+      real *to = out + run[v].to;
+      if (step == 1 && run[v].count == LANES) store(to, acc[v]);
+      else store(aside + v * LANES, acc[v]);
+    }
     for (int v = 0; v < vectors; v++) {
-      const int64_t *to = list->to + j + v * LANES;
-      if (contiguous(to, LANES)) {
-        store(out + to[0], acc[v]);
-      } else {
-        for (int l = 0; l < LANES; l++) {
-          if (to[l] >= 0) out[to[l]] = acc[v][l];
-        }
-      }
+      real *to = out + run[v].to;
+      if (step != 1) for (int l = 0; l < run[v].count; l++) to[l * step] = aside[v * LANES + l];
+      else if (run[v].count < LANES) store_run(to, aside + v * LANES, run[v].count, 0);
     }
   }
 }
 
-/* One chunk of columns of one group and part. */
-static void gather_chunk(const struct gather *g, const struct columns *list, const real *base, const real *limit,
-                         real *out, int64_t group, int64_t part, int64_t row0, int64_t row1, real *panels) {
+/* Rows [row0, row1) of one chunk of columns of one group and part. */
+static void gather_chunk(const struct gather *g, const struct columns *list, const real *base, real *out,
+                         int64_t group, int64_t part, int64_t row0, int64_t row1, real *panels) {
   const struct conv_plan *plan = g->plan;
   struct part_place place = place_of_part(plan, part);
   int64_t depth = plan->part[part].taps * plan->channels, slices = slices_of(g, depth);
+  int64_t step = plan->part[part].out_step[2];
   const int64_t *offset = g->offsets + place.tables;
   const real *weights = g->packed + group * packed_rows(plan) * plan->volume * plan->channels + place.packed;
-  if (depth == 0) { /* positions that no tap reaches */
-    for (int64_t row = row0; row < row1; row++) {
-      for (int64_t l = 0; l < list->count; l++) {
-        if (list->to[l] >= 0) out[row * plan->out_volume + list->to[l]] = 0;
-      }
-    }
-    return;
-  }
   if (plan->rows == 1 && g->indexed && slices == 1) {
-    gather_thin(weights, row_class(1), base, offset, depth, out, list);
+    gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
     return;
   }
+  int64_t tiles = mnb_ceil_div(row1 - row0, TILE_ROWS);
   for (int64_t slice = 0; slice < slices; slice++) {
     int64_t k0 = mnb_split(depth, slices, slice), k1 = mnb_split(depth, slices, slice + 1);
-    const real *a = weights + k0 * packed_rows(plan);
-    struct tile t = {.depth = k1 - k0, .b_index = offset + k0, .b_step = TILE_COLS, .accumulate = slice > 0};
+    struct tile t = {.depth = k1 - k0, .b_index = offset + k0, .b_step = TILE_COLS, .c_step = plan->out_volume,
+                     .accumulate = slice > 0};
     if (!g->indexed) {
-      for (int64_t j = 0; j < list->count; j += TILE_COLS) {
-        pack_columns(panels + j * t.depth, base, list->from + j, t.b_index, t.depth, limit);
+      for (int64_t j = 0; j < list->tiles; j++) {
+        const struct run *run = list->run + list->first[j];
+        int64_t runs = list->first[j + 1] - list->first[j];
+        int exact = plan->in_place && base + run[runs - 1].from + g->reach + TILE_COLS > g->source_end;
+        pack_columns(panels + j * TILE_COLS * t.depth, base, run, runs, t.b_index, t.depth, exact);
       }
     }
-    int64_t block = row_block(t.depth);
-    for (int64_t row = row0; row < row1; row += block) {
-      for (int64_t j = 0; j < list->count; j += TILE_COLS) {
-        if (g->indexed) {
-          t.b[0] = base + list->from[j];
-          t.b[1] = list->from[j + LANES] >= 0 ? base + list->from[j + LANES] : t.b[0];
-        } else {
-          t.b[0] = panels + j * t.depth;
-        }
-        gather_tile(&t, g->indexed ? PACKED_INDEXED : PACKED_STRIDED, a, out, plan->out_volume, list->to + j, row,
-                    mnb_min(row1, row + block));
-      }
+    int64_t blocks = mnb_ceil_div(row1 - row0, row_block(t.depth));
+    for (int64_t block = 0; block < blocks; block++) {
+      int64_t from = row0 + mnb_split(tiles, blocks, block) * TILE_ROWS;
+      int64_t to = mnb_min(row1, row0 + mnb_split(tiles, blocks, block + 1) * TILE_ROWS);
+      const real *a = weights + k0 * packed_rows(plan);
+      if (g->indexed) gather_slice(&t, PACKED_INDEXED, list, base, NULL, a, out, step, from, to);
+      else gather_slice(&t, PACKED_STRIDED, list, NULL, panels, a, out, step, from, to);
     }
   }
 }
@@ -302,11 +232,10 @@ static void gather_task(void *ctx, int64_t task, int thread) {
   real *boxes = panels + (g->indexed ? 0 : CHUNK * g->depth_slice + TILE_COLS);
   struct columns *list = (struct columns *)(boxes + (plan->in_place ? 0 : (group1 - group0) * images * g->box_elements));
   list = (struct columns *)(((uintptr_t)list + MNB_ALIGN - 1) / MNB_ALIGN * MNB_ALIGN);
-  const real *base = boxes, *limit = (const real *)UINTPTR_MAX;
+  const real *base = boxes;
   int64_t group_from = images * g->box_elements, image_volume = plan->groups * plan->channels * plan->source_volume;
   if (plan->in_place) {
     base = g->source + first * image_volume + group0 * plan->channels * plan->source_volume;
-    limit = g->source + plan->n * image_volume;
     group_from = plan->channels * plan->source_volume;
     for (int d = 0; d < 3; d++) base += (lo[d] + plan->min_shift[d]) * g->box.pitch[d];
   } else {
@@ -323,21 +252,24 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       }
     }
   }
+  struct column_range range = {
+      .out_size = plan->out_size, .pitch = g->box.pitch, .images = images, .box_lo = {lo[0], lo[1], lo[2]},
+      .image_from = plan->in_place ? image_volume : g->box_elements,
+      .image_to = plan->groups * plan->rows * plan->out_volume, .indexed = g->indexed, .overlap = g->overlap};
   for (int64_t p = 0; p < plan->parts; p++) {
-    const struct conv_part *part = &plan->part[p];
-    int64_t from[3], to[3];
-    int empty = 0;
+    const struct conv_part *part = range.part = &plan->part[p];
+    int empty = part->taps == 0; /* the output was cleared beforehand */
     for (int d = 0; d < 3; d++) {
-      from[d] = mnb_max(lo[d], part->lo[d]);
-      to[d] = mnb_min(hi[d], part->hi[d]);
-      empty |= from[d] >= to[d];
+      range.lo[d] = mnb_max(lo[d], part->lo[d]);
+      range.hi[d] = mnb_min(hi[d], part->hi[d]);
+      empty |= range.lo[d] >= range.hi[d];
     }
     if (empty) continue;
-    struct cursor at = {0, {from[0], from[1], from[2]}};
+    struct cursor at = {0, {range.lo[0], range.lo[1], range.lo[2]}};
     while (at.image < images) {
-      list_columns(list, &at, g, part, from, to, lo, images);
+      list_columns(list, &at, &range);
       for (int64_t group = group0; group < group1; group++) {
-        gather_chunk(g, list, base + (group - group0) * group_from, limit,
+        gather_chunk(g, list, base + (group - group0) * group_from,
                      g->out + (first * plan->groups + group) * plan->rows * plan->out_volume, group, p, row0, row1,
                      panels);
       }
@@ -359,12 +291,18 @@ static void choose_gather(struct gather *g) {
   int64_t used = 100 * size[2] / mnb_round_up(size[2], LANES);
   g->indexed = (plan->rows < PACKED_FROM_ROWS || used >= FULL_ENOUGH_PERCENT) &&
                !(plan->in_place && (size[2] % LANES != 0 || plan->parts > 1));
-  g->depth_slice = depth_block();
+  int64_t depth = plan->volume * plan->channels;
+  /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */
+  g->overlap = g->indexed && size[2] % LANES != 0 && depth <= OVERLAP_DEPTH_BLOCKS * depth_block();
+  g->depth_slice = g->overlap ? depth : depth_block();
 
-  /* Small images go together until they fill a chunk; many small groups go together likewise. */
-  int64_t group_work = positions * plan->rows * plan->volume * plan->channels / plan->parts;
-  int64_t per_task = mnb_max(1, mnb_min(plan->groups, TASK_PRODUCTS / mnb_max(1, group_work)));
-  g->group_blocks = mnb_ceil_div(plan->groups, per_task);
+  /* Small images go together until they fill a chunk; groups go together if they are small, and a few in any case,
+   * because they share the list of columns. */
+  int64_t group_work = mnb_max(1, positions * plan->rows * depth);
+  int64_t group_bytes = plan->channels * conv_phases(plan) * positions * (int64_t)sizeof(real);
+  int64_t share = mnb_min(GROUPS_PER_LIST, plan->groups * plan->n / (4 * threads));
+  int64_t per_task = mnb_max(TASK_PRODUCTS / group_work, mnb_min(share, mnb_cache_bytes(2) / 2 / group_bytes));
+  g->group_blocks = mnb_ceil_div(plan->groups, mnb_max(1, per_task));
   g->images = mnb_max(1, mnb_min(CHUNK / positions, plan->n * g->group_blocks / (4 * threads)));
   g->image_blocks = mnb_ceil_div(plan->n, g->images);
   g->bands = 1;
@@ -381,6 +319,7 @@ static void choose_gather(struct gather *g) {
     int64_t fit = mnb_max(4, mnb_cache_bytes(2) * 3 / 4 / row_bytes);
     g->bands = mnb_max(g->bands, mnb_ceil_div(size[g->band_dim], fit));
   }
+  g->bands = mnb_min(g->bands, mnb_ceil_div(size[g->band_dim], band_unit(g->band_dim)));
   int64_t lo[3], hi[3];
   memcpy(lo, plan->lo, sizeof lo);
   memcpy(hi, plan->hi, sizeof hi);
@@ -389,8 +328,26 @@ static void choose_gather(struct gather *g) {
   g->box_elements = plan->channels * g->box.channel;
 }
 
+struct clearing {
+  real *out;
+  int64_t count, tasks;
+};
+
+static void clear_task(void *ctx, int64_t task, int thread) {
+  (void)thread;
+  const struct clearing *c = ctx;
+  int64_t begin = mnb_split(c->count, c->tasks, task), end = mnb_split(c->count, c->tasks, task + 1);
+  memset(c->out + begin, 0, (size_t)(end - begin) * sizeof(real));
+}
+
+static void clear(real *out, int64_t count) {
+  struct clearing c = {out, count, mnb_min(mnb_ceil_div(count, TASK_PRODUCTS), 4 * mnb_threads())};
+  mnb_parallel(c.tasks, clear_task, &c);
+}
+
 static void run_gather(const struct conv_plan *plan, const real *source, const real *weights, real *out) {
   struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out};
+  g.source_end = source + plan->n * plan->groups * plan->channels * plan->source_volume;
   if (plan->n * plan->out_volume * plan->groups * plan->rows == 0) return;
   if (plan->channels * plan->volume * plan->source_volume == 0) {
     memset(out, 0, (size_t)(plan->n * plan->out_volume * plan->groups * plan->rows) * sizeof(real));
@@ -409,6 +366,11 @@ static void run_gather(const struct conv_plan *plan, const real *source, const r
   g.weight_index = tables + depth;
   g.packed = (real *)(tables + mnb_round_up(2 * depth, MNB_ALIGN / (int64_t)sizeof(int64_t)));
   index_weights(&g);
+  for (int64_t p = 0; p < plan->parts; p++) {
+    if (plan->part[p].taps > 0) continue;
+    clear(out, plan->n * plan->out_volume * plan->groups * plan->rows);
+    break;
+  }
   mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, TILE_ROWS), pack_weights_task, &g);
   mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
 }

@@ -19,7 +19,7 @@ enum {
 
 struct weight_grad {
   const struct conv_plan *plan;
-  const real *x, *dy;
+  const real *x, *dy, *dy_end;
   real *out;
   struct conv_box box;
   int64_t bands, band_dim, units;     /* a unit is a band of a run of images; units of one split go in order */
@@ -29,7 +29,7 @@ struct weight_grad {
   int64_t out_pitch;                  /* output channels of a group, rounded up to whole panels */
   int64_t box_elements;               /* of one image */
   int64_t *offsets;
-  real *sums;                         /* [group][image split][row][out_pitch] */
+  real *sums;                         /* [group][image split][panel of output channels][row][TILE_COLS] */
 };
 
 /* Up to `count` positions of the unit from position `p` on (counted over its images and its band): where they lie in
@@ -65,15 +65,15 @@ static void pack_dy(real *panel, const struct weight_grad *g, const real *dy, in
   }
 }
 
-/* Adds the products of `count` positions to the sums of all rows [0, rows) and all output channels. */
-static void add_products(const struct weight_grad *g, const real *base, const int64_t *offset, const int64_t *from,
+/* Adds the products of `count` positions to the sums of the rows [0, rows) of one panel of output channels. */
+static void add_products(const real *base, const int64_t *offset, const int64_t *from,
                          const real *panel, real *sums, int64_t rows, int64_t count, int accumulate) {
   struct tile t = {.depth = count, .a_index = from, .b = {panel, panel + LANES}, .b_step = TILE_COLS,
-                   .c_step = g->out_pitch, .accumulate = accumulate};
+                   .c_step = TILE_COLS, .accumulate = accumulate};
   for (int64_t row = 0; row < rows; row += TILE_ROWS) {
     int valid = (int)mnb_min(TILE_ROWS, rows - row);
     for (int r = 0; r < TILE_ROWS; r++) t.a[r] = base + offset[row + mnb_min(r, valid - 1)];
-    t.c[0] = sums + row * g->out_pitch;
+    t.c[0] = sums + row * TILE_COLS;
     t.c[1] = t.c[0] + LANES;
     run_tile(&t, INDEXED_STRIDED, valid, TILE_COLS);
   }
@@ -89,7 +89,8 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
   int64_t c0 = mnb_split(plan->channels, g->channel_splits, channel_split);
   int64_t channels = mnb_split(plan->channels, g->channel_splits, channel_split + 1) - c0;
   int64_t rows = channels * plan->volume;
-  real *sums = g->sums + ((group * g->image_splits + image_split) * plan->channels + c0) * plan->volume * g->out_pitch;
+  int64_t all_rows = plan->channels * plan->volume;
+  real *sums = g->sums + (group * g->image_splits + image_split) * all_rows * g->out_pitch + c0 * plan->volume * TILE_COLS;
   real *panel = mnb_scratch(thread), *box_memory = panel + panel_elements(g);
   int64_t *from = (int64_t *)(box_memory + (plan->in_place ? 0 : mnb_round_up(g->images * g->box_elements, 16)));
   int64_t image_volume = plan->groups * plan->channels * plan->source_volume;
@@ -126,20 +127,22 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
       for (int64_t o = 0; o < plan->rows; o += TILE_COLS) {
         pack_dy(panel, g, dy + o * plan->out_volume, band_volume, first_position,
                 (int)mnb_min(TILE_COLS, plan->rows - o), p, count);
-        add_products(g, base, g->offsets, from, panel, sums + o, rows, count, accumulate);
+        add_products(base, g->offsets, from, panel, sums + o * all_rows, rows, count, accumulate);
       }
     }
   }
-  if (!accumulate) memset(sums, 0, (size_t)(rows * g->out_pitch) * sizeof(real));
+  for (int64_t o = 0; o < g->out_pitch && !accumulate; o += TILE_COLS) { /* no units */
+    memset(sums + o * all_rows, 0, (size_t)(rows * TILE_COLS) * sizeof(real));
+  }
 }
 
-/* Task: one panel of output channels of one group. Adds the splits and transposes to [o][row]. */
+/* Task: one vector of output channels of one group. Adds the splits and transposes to [o][row]. */
 static void collect_task(void *ctx, int64_t task, int thread) {
   (void)thread;
   const struct weight_grad *g = ctx;
   int64_t rows = g->plan->channels * g->plan->volume, split_step = rows * g->out_pitch;
   int64_t blocks = g->out_pitch / LANES, group = task / blocks, o = task % blocks * LANES;
-  const real *sums = g->sums + group * g->image_splits * split_step + o;
+  const real *sums = g->sums + group * g->image_splits * split_step + o / TILE_COLS * TILE_COLS * rows + o % TILE_COLS;
   int64_t lanes = mnb_min(LANES, g->plan->rows - o);
   real *out = g->out + (group * g->plan->rows + o) * rows;
   for (int64_t row = 0; row < rows; row += LANES) {
@@ -147,9 +150,9 @@ static void collect_task(void *ctx, int64_t task, int thread) {
     vec total[LANES];
     UNROLL for (int r = 0; r < LANES; r++) total[r] = (vec){0};
     for (int64_t split = 0; split < g->image_splits; split++) {
-      const real *from = sums + split * split_step + row * g->out_pitch;
+      const real *from = sums + split * split_step + row * TILE_COLS;
       UNROLL for (int r = 0; r < LANES; r++) {
-        if (r < count) total[r] += load(from + r * g->out_pitch);
+        if (r < count) total[r] += load(from + r * TILE_COLS);
       }
     }
     transpose_lanes(total);
@@ -163,42 +166,52 @@ static void collect_task(void *ctx, int64_t task, int thread) {
 
 /* ---- depthwise: one source channel per group ---- */
 
+/* Adds one image and one output channel to the sums of up to THIN_TAPS taps, vectors over positions of a row. */
+INLINE void add_thin(const struct weight_grad *g, const real *box, const real *dy, const int64_t *offset, int taps,
+                     real *sums) {
+  const struct conv_plan *plan = g->plan;
+  const int64_t *size = plan->out_size, whole = size[2] / LANES * LANES;
+  const int rest = (int)(size[2] - whole);
+  const lane_mask mask = first_lanes(rest);
+  const real *from[THIN_TAPS];
+  vec acc[THIN_TAPS];
+  for (int t = 0; t < THIN_TAPS; t++) from[t] = box + offset[mnb_min(t, taps - 1)];
+  UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] = (vec){0};
+  for (int64_t z = 0; z < size[0]; z++) {
+    int64_t at = z * g->box.pitch[0];
+    for (int64_t y = 0; y < size[1]; y++, at += g->box.pitch[1], dy += size[2]) {
+      for (int64_t x = 0; x < whole; x += LANES) {
+        vec d = load(dy + x);
+        UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * load(from[t] + at + x);
+      }
+      if (rest == 0) continue;
+      /* Both sides are cleared beyond the row, since 0 times whatever lies there may be NaN. */
+      vec d = {0};
+      if (dy + whole + LANES <= g->dy_end) d = keep_lanes(load(dy + whole), mask);
+      else memcpy(&d, dy + whole, (size_t)rest * sizeof(real));
+      UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * keep_lanes(load(from[t] + at + whole), mask);
+    }
+  }
+  for (int t = 0; t < taps; t++) store(sums + t * LANES, load(sums + t * LANES) + acc[t]);
+}
+
 static void weight_grad_thin_task(void *ctx, int64_t group, int thread) {
   const struct weight_grad *g = ctx;
   const struct conv_plan *plan = g->plan;
-  real *box = mnb_scratch(thread);
-  lane_mask tail = first_lanes((int)(plan->out_size[2] % LANES));
-  int64_t width = plan->out_size[2], lines = plan->out_size[0] * plan->out_size[1];
-  memset(g->out + group * plan->rows * plan->volume, 0, (size_t)(plan->rows * plan->volume) * sizeof(real));
+  real *sums = mnb_scratch(thread), *box = sums + plan->rows * plan->volume * LANES;
+  memset(sums, 0, (size_t)(plan->rows * plan->volume * LANES) * sizeof(real));
   for (int64_t n = 0; n < plan->n; n++) {
     fill_box(box, g->x + (n * plan->groups + group) * plan->source_volume, plan, &g->box, 1);
     for (int64_t o = 0; o < plan->rows; o++) {
       const real *dy = g->dy + ((n * plan->groups + group) * plan->rows + o) * plan->out_volume;
-      real *out = g->out + (group * plan->rows + o) * plan->volume;
       for (int64_t tap = 0; tap < plan->volume; tap += THIN_TAPS) {
-        int taps = (int)mnb_min(THIN_TAPS, plan->volume - tap);
-        const real *from[THIN_TAPS];
-        for (int t = 0; t < THIN_TAPS; t++) from[t] = box + g->offsets[tap + mnb_min(t, taps - 1)];
-        vec acc[THIN_TAPS];
-        UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] = (vec){0};
-        for (int64_t line = 0; line < lines; line++) {
-          int64_t at = line / plan->out_size[1] * g->box.pitch[0] + line % plan->out_size[1] * g->box.pitch[1];
-          const real *row = dy + line * width;
-          for (int64_t x = 0; x < width; x += LANES) {
-            if (x + LANES <= width) {
-              vec d = load(row + x);
-              UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * load(from[t] + at + x);
-            } else { /* both sides are cleared beyond the row: 0 times whatever lies there may be NaN */
-              vec d = {0};
-              memcpy(&d, row + x, (size_t)(width - x) * sizeof(real));
-              UNROLL for (int t = 0; t < THIN_TAPS; t++) acc[t] += d * keep_lanes(load(from[t] + at + x), tail);
-            }
-          }
-        }
-        for (int t = 0; t < taps; t++) out[tap + t] += sum_lanes(acc[t]);
+        add_thin(g, box, dy, g->offsets + tap, (int)mnb_min(THIN_TAPS, plan->volume - tap),
+                 sums + (o * plan->volume + tap) * LANES);
       }
     }
   }
+  real *out = g->out + group * plan->rows * plan->volume;
+  for (int64_t i = 0; i < plan->rows * plan->volume; i++) out[i] = sum_lanes(load(sums + i * LANES));
 }
 
 /* ---- set-up ---- */
@@ -252,7 +265,9 @@ void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
     plan.in_place = 0;
     conv_box_layout(&g.box, &plan, plan.lo, plan.hi);
     g.offsets = mnb_shared(table_bytes);
-    if (g.offsets && mnb_scratch_reserve((g.box.channel + TILE_COLS) * (int64_t)sizeof(real)) == 0) {
+    g.dy_end = g.dy + plan.n * shape.o * plan.out_volume;
+    int64_t elements = plan.rows * plan.volume * LANES + g.box.channel + TILE_COLS;
+    if (g.offsets && mnb_scratch_reserve(elements * (int64_t)sizeof(real)) == 0) {
       conv_tap_offsets(g.offsets, &plan, plan.part, &g.box);
       mnb_parallel(plan.groups, weight_grad_thin_task, &g);
     }

@@ -59,7 +59,7 @@ INLINE lane_mask first_lanes(int n) {
 }
 INLINE vec keep_lanes(vec v, lane_mask mask) { return (vec)((lane_mask)v & mask); }
 
-/* TRANSPOSE_STEP(x, y, d): swaps the off-diagonal d x d blocks of the rows x and y, which lie d rows apart. */
+/* SHUFFLE(x, y, f, d): lane l is lane f(l, d) of x followed by y. */
 #define LOW(l, d) ((l) & (d) ? LANES + (l) - (d) : (l))
 #define HIGH(l, d) ((l) & (d) ? LANES + (l) : (l) + (d))
 #define EACH2(f, d, b) f((b), d), f((b) + 1, d)
@@ -80,6 +80,7 @@ INLINE vec keep_lanes(vec v, lane_mask mask) { return (vec)((lane_mask)v & mask)
 #else
 #define SHUFFLE(x, y, f, d) __builtin_shuffle(x, y, (lane_mask){EACH_LANE(f, d, 0)})
 #endif
+/* Swaps the off-diagonal d x d blocks of every pair of rows that lie d apart. */
 #define TRANSPOSE_STEP(d)                                   \
   UNROLL for (int i = 0; i < LANES; i++) {                  \
     if ((i & (d)) == 0) {                                   \
