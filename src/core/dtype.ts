@@ -45,6 +45,24 @@ export const byteSize = (dtype: DType): number => arrays[dtype].BYTES_PER_ELEMEN
 export const isFloat = (dtype: DType): boolean =>
   dtype === "f32" || dtype === "f64" || dtype === "f16" || dtype === "bf16";
 
+/** `value` as it is once stored in `dtype`; the 16-bit floats are left to their encoders. */
+export function storedValue(value: number, dtype: DType): number {
+  switch (dtype) {
+    case "f32":
+      return Math.fround(value);
+    case "i32":
+      return value | 0;
+    case "u32":
+      return value >>> 0;
+    case "u8":
+      return value & 255;
+    case "bool":
+      return value !== 0 ? 1 : 0;
+    default:
+      return value;
+  }
+}
+
 const rank: Record<DType, number> = { bool: 0, u8: 1, u32: 2, i32: 3, f16: 4, bf16: 4, f32: 5, f64: 6 };
 
 /** The dtype of a binary operation on two tensors: floats win over integers, wider wins over narrower. */

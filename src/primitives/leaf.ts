@@ -1,4 +1,4 @@
-import { arrayType, type DType } from "../core/dtype.ts";
+import { arrayType, type DType, storedValue } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import { type DataAttrs, makeNode, type Node, type Primitive, type Spec } from "../graph/node.ts";
@@ -39,9 +39,9 @@ export const inputPrim: Primitive<Spec> = {
   infer: (_, { shape, dtype }) => ({ shape, dtype }),
 };
 
-/** `value` everywhere; holds no memory. */
+/** `value`, rounded to `dtype`, everywhere; holds no memory. */
 export const constant = (value: number, shape: Shape, dtype: DType): Node =>
-  makeNode(constantPrim, [], { value, shape, dtype });
+  makeNode(constantPrim, [], { value: storedValue(value, dtype), shape, dtype });
 
 /** The index along `axis`, at every position of `shape`. */
 export const iota = (shape: Shape, axis: number, dtype: DType = "i32"): Node =>

@@ -1,4 +1,4 @@
-import type { DType } from "../../core/dtype.ts";
+import { type DType, storedValue } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 
 export const ctype: Record<DType | "i64", string> = {
@@ -15,20 +15,18 @@ export const ctype: Record<DType | "i64", string> = {
 
 const isFloat = (d: DType | "i64") => d === "f32" || d === "f64";
 
-/** A literal of exactly this value. */
-export function constantC(value: number, dtype: DType): string {
+/** A literal of exactly the value that `dtype` stores for `given`. */
+export function constantC(given: number, dtype: DType): string {
+  const value = storedValue(given, dtype);
   if (isFloat(dtype)) {
     if (Number.isNaN(value)) return "NAN";
     if (!Number.isFinite(value)) return value > 0 ? "INFINITY" : "-INFINITY";
-    const text = Object.is(value, -0) ? "-0.0" : String(dtype === "f32" ? Math.fround(value) : value);
-    const number = /[.e]/.test(text) ? text : `${text}.0`;
-    return value < 0 || Object.is(value, -0)
-      ? `(${number}${dtype === "f32" ? "f" : ""})`
-      : number + (dtype === "f32" ? "f" : "");
+    const text = Object.is(value, -0) ? "-0.0" : String(value);
+    const number = `${/[.e]/.test(text) ? text : `${text}.0`}${dtype === "f32" ? "f" : ""}`;
+    return text.startsWith("-") ? `(${number})` : number;
   }
-  const n = Math.trunc(value);
-  if (dtype === "u32") return `${n >>> 0}u`;
-  return n === -(2 ** 31) ? "INT32_MIN" : n < 0 ? `(${n})` : `${n}`;
+  if (dtype === "u32") return `${value}u`;
+  return value === -(2 ** 31) ? "INT32_MIN" : value < 0 ? `(${value})` : `${value}`;
 }
 
 /** A conversion as the `cast` primitive defines it. */
