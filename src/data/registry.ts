@@ -49,6 +49,7 @@ export async function unpackTar(
     cwd: folder,
     strip,
     strict: true,
+    preserveOwner: false,
     filter: (entry, info) => "type" in info && info.type === "File" && wanted(entry.split("/").slice(strip).join("/")),
   });
 }
