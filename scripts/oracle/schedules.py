@@ -63,6 +63,7 @@ CASES = [
             "finalDivFactor": 1e3,
         },
     ),
+    ("oneCycleLR", 0.2, {"maxLr": 0.2, "totalSteps": 50, "pctStart": 0.3, "threePhase": True}),
     ("polynomialLR", 0.1, {"totalIters": 50, "power": 1.0}),
     ("polynomialLR", 0.1, {"totalIters": 40, "power": 0.9}),
     ("polynomialLR", 0.2, {"totalIters": 45, "power": 2.0}),
