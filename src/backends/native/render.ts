@@ -30,6 +30,7 @@ export function renderKernel(kernel: Kernel): RenderedKernel {
 class Renderer {
   private readonly kernel: Kernel;
   private readonly params: number[] = [];
+  private readonly variables: LoopVar[] = [];
   private readonly lines: string[] = [];
   private indent = 1;
   private names = 0;
@@ -53,7 +54,9 @@ class Renderer {
     else if (axes.length === 1) {
       range = axes[0].size;
       this.vectorHint(tops);
-      this.open(`for (int64_t ${vname(axes[0])} = begin; ${vname(axes[0])} < end; ++${vname(axes[0])}) {`);
+      this.open(
+        `for (int64_t ${this.variable(axes[0])} = begin; ${this.variable(axes[0])} < end; ++${this.variable(axes[0])}) {`,
+      );
       this.position(tops);
       this.close();
     } else {
@@ -127,7 +130,7 @@ class Renderer {
         if (seen.has(e) || (around.length > 0 && dependsOn(e, around))) return;
         visit(e.body, [...around, ...e.axes]);
         seen.add(e);
-        const key = e.axes.map(vname).join();
+        const key = e.axes.map((v) => v.id).join();
         groups.set(key, [...(groups.get(key) ?? []), e]);
         return;
       }
@@ -177,7 +180,7 @@ class Renderer {
     const [base, j] = [this.name("i"), this.name("j")];
     this.line(`int64_t ${base} = 0;`);
     const step = (at: string, lane: string) => {
-      this.line(`const int64_t ${vname(inner)} = ${at};`);
+      this.line(`const int64_t ${this.variable(inner)} = ${at};`);
       this.inBlock(() => {
         for (const { r, acc, a } of accs)
           this.line(`${acc.step(`${a}[${lane}]`, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
@@ -240,7 +243,7 @@ class Renderer {
 
   private openStrip(last: LoopVar): void {
     this.open("for (int j = 0; j < width; ++j) {");
-    this.line(`const int64_t ${vname(last)} = s0 + j;`);
+    this.line(`const int64_t ${this.variable(last)} = s0 + j;`);
   }
 
   private reduceAcross(group: readonly Reduce[], last: LoopVar): void {
@@ -377,15 +380,16 @@ class Renderer {
 
   private index(x: Idx): string {
     for (const i of refsOf(x)) this.value(i);
-    const parts: string[] = x.terms.map(({ atom, coef }) => {
-      const a =
-        atom.kind === "var"
-          ? vname(atom.v)
-          : atom.kind === "ref"
-            ? `mnb_at(${this.value(atom.at)}, ${this.int(atom.size)})`
-            : `mnb_${atom.kind}(${this.index(atom.of)}, ${atom.by})`;
-      return coef === 1 ? a : coef === -1 ? `-${a}` : `${this.int(coef)} * ${a}`;
+    const atoms = x.terms.map(({ atom, coef }) => {
+      if (atom.kind === "var") return { coef, text: this.variable(atom.v) };
+      if (atom.kind === "ref") return { coef, text: `mnb_at(${this.value(atom.at)}, ${this.int(atom.size)})` };
+      return { coef, text: `mnb_${atom.kind}(${this.index(atom.of)}, ${atom.by})` };
     });
+    // An order that does not depend on how the variables were numbered elsewhere.
+    atoms.sort((a, b) => (a.text < b.text ? -1 : 1));
+    const parts = atoms.map(({ coef, text }) =>
+      coef === 1 ? text : coef === -1 ? `-${text}` : `${this.int(coef)} * ${text}`,
+    );
     if (x.offset !== 0 || parts.length === 0) parts.push(this.int(x.offset));
     return parts.length === 1 ? parts[0] : `(${parts.join(" + ")})`;
   }
@@ -401,11 +405,11 @@ class Renderer {
   private decompose(name: string, axes: readonly LoopVar[]): void {
     let rest = name;
     for (let i = axes.length - 1; i >= 0; i--) {
-      if (i === 0) this.line(`const int64_t ${vname(axes[i])} = ${rest};`);
+      if (i === 0) this.line(`const int64_t ${this.variable(axes[i])} = ${rest};`);
       else {
         const n = this.int(axes[i].size);
         const next = this.name("q");
-        this.line(`const int64_t ${vname(axes[i])} = ${rest} % ${n}, ${next} = ${rest} / ${n};`);
+        this.line(`const int64_t ${this.variable(axes[i])} = ${rest} % ${n}, ${next} = ${rest} / ${n};`);
         rest = next;
       }
     }
@@ -413,8 +417,15 @@ class Renderer {
 
   // Text
 
+  /** Loops are numbered as they appear, so that equal forms give equal text. */
+  private variable(v: LoopVar): string {
+    let at = this.variables.indexOf(v);
+    if (at < 0) at = this.variables.push(v) - 1;
+    return `v${at}`;
+  }
+
   private loop(v: LoopVar): void {
-    const n = vname(v);
+    const n = this.variable(v);
     this.open(`for (int64_t ${n} = 0; ${n} < ${this.int(v.size)}; ++${n}) {`);
   }
 
@@ -436,8 +447,6 @@ class Renderer {
 
 /** Values that an index is computed from. */
 const refsOf = (index: Idx): Expr[] => children({ op: "index", index, dtype: "i32" });
-
-const vname = (v: LoopVar): string => `v${v.id}`;
 
 /** The axis of reductions over the same terms that most loads step through element by element. */
 function innermost(group: readonly Reduce[]): LoopVar {
