@@ -3,6 +3,8 @@ import type { Backend } from "./backend.ts";
 import { nativeBackend } from "./native/index.ts";
 import { reference } from "./reference/index.ts";
 
+export { onCompile } from "./native/toolchain.ts";
+
 export type BackendName = "reference" | "native";
 
 /** Why a backend does or does not work here. */

@@ -22,6 +22,12 @@ const flags = [
 const libraries = ["-lm", "-ldl"];
 
 let found: Toolchain | null | undefined;
+let announce: (what: string) => void = () => {};
+
+/** Calls `listener` each time before something is compiled, since that may take seconds. */
+export const onCompile = (listener: (what: string) => void): void => {
+  announce = listener;
+};
 
 /** The first of cc, gcc and clang that compiles here, or null. */
 export function findToolchain(): Toolchain | null {
@@ -107,6 +113,7 @@ function cached(
   const folder = libraryFolder();
   const path = join(folder, `${kind}-${hash}.so`);
   if (existsSync(path)) return path;
+  announce(kind);
   const scratch = join(folder, `build-${process.pid}-${hash.slice(0, 8)}`);
   try {
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
