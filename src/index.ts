@@ -4,6 +4,7 @@ export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
 export { checkpoint, type Gradients, grad, stopGradient, valueAndGrad, vjp } from "./ops/grad.ts";
 export { type Jitted, jit } from "./ops/jit.ts";
+export * from "./ops/loss/index.ts";
 export { defaultGenerator, Generator, manualSeed } from "./ops/random.ts";
 export { scan } from "./ops/scan.ts";
 export {

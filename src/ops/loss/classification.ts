@@ -1,0 +1,148 @@
+import { isFloat } from "../../core/dtype.ts";
+import { ManabiError, ShapeError, showShape } from "../../core/errors.ts";
+import { type Shape, sameShape } from "../../core/shape.ts";
+import { iota } from "../../primitives/leaf.ts";
+import { stopGradient } from "../grad.ts";
+import { Tensor, where } from "../tensor.ts";
+import { type ReductionOptions, reduced, sameForm } from "./reduction.ts";
+
+export interface NllOptions extends ReductionOptions {
+  /** Weight of each class, [c]; the mean over class indices then is the weighted one. */
+  readonly weight?: Tensor | null;
+  /** The class index of positions that count for nothing. Default -100. */
+  readonly ignoreIndex?: number;
+}
+
+export interface CrossEntropyOptions extends NllOptions {
+  /** Part of the target that is spread evenly over all classes (Szegedy et al. 2016). */
+  readonly labelSmoothing?: number;
+}
+
+export interface MultiMarginOptions extends ReductionOptions {
+  /** Exponent of each violation. Default 1. */
+  readonly p?: 1 | 2;
+  readonly margin?: number;
+  /** Weight of each class, [c]. */
+  readonly weight?: Tensor | null;
+}
+
+/** Class scores [c] or [n, c, d..] as [n, c, d..], with the shape that one value per position has. */
+function classScores(name: string, x: Tensor): { x: Tensor; positions: Shape } {
+  if (x.rank === 0) throw new ShapeError(`${name}: scores are [c] or [n, c, ..], got a scalar`);
+  if (!isFloat(x.dtype)) throw new ManabiError(`${name}: scores are floats, got ${x.dtype}; cast them`);
+  if (x.rank === 1) return { x: x.unsqueeze(0), positions: [] };
+  return { x, positions: [x.shape[0], ...x.shape.slice(2)] };
+}
+
+/** Class weights [c] in the shape of the scores [n, c, d..]. */
+function classWeights(name: string, x: Tensor, weight: Tensor): Tensor {
+  const [, classes, ...rest] = x.shape;
+  if (!sameShape(weight.shape, [classes]))
+    throw new ShapeError(
+      `${name}: there are ${classes} classes, weight is ${showShape(weight.shape)}; it must be [${classes}]`,
+    );
+  const lined = weight.cast(x.dtype).reshape([classes, ...rest.map(() => 1)]);
+  return lined.broadcastTo(x.shape);
+}
+
+/** Class indices of the positions of scores `x` [n, c, d..]. */
+class Labels {
+  /** Whether a class is the target of its position, [n, c, d..]. */
+  readonly hit: Tensor;
+  /** Whether a position counts, [n, d..]. */
+  readonly counts: Tensor;
+  /** Whether the index of a position is neither a class nor ignored, [n, d..]. */
+  readonly stray: Tensor;
+
+  constructor(name: string, x: Tensor, target: Tensor, positions: Shape, ignoreIndex: number) {
+    if (!sameShape(target.shape, positions))
+      throw new ShapeError(
+        `${name}: scores [n, c, ..] take class indices [n, ..], here ${showShape(positions)}; ` +
+          `the target is ${showShape(target.shape)}`,
+      );
+    if (isFloat(target.dtype) || target.dtype === "bool")
+      throw new ManabiError(`${name}: class indices are integers, the target is ${target.dtype}; cast it to "i32"`);
+    const [n, classes, ...rest] = x.shape;
+    const index = target.cast("i32").reshape([n, ...rest]);
+    // A comparison with the class number in place of a gather: it melts into the passes over the scores, and its
+    // gradient into theirs, where the gradient of a gather is a scatter through memory.
+    this.hit = index.unsqueeze(1).eq(new Tensor(iota(x.shape, 1)));
+    this.counts = index.ne(ignoreIndex);
+    this.stray = this.counts.and(index.lt(0).or(index.ge(classes)));
+  }
+
+  /** `x` [n, c, d..] at the target class of each position, 0 where there is none. */
+  of(x: Tensor): Tensor {
+    return where(this.hit, x, 0).sum(1);
+  }
+
+  /**
+   * Reduces losses [n, d..]; the mean is weighted by the weight of the target class. A stray index gives NaN: values are
+   * not at hand for an error when the graph is built, and silence would train on nonsense.
+   */
+  reduce(name: string, losses: Tensor, weight: Tensor | null, positions: Shape, options: ReductionOptions): Tensor {
+    const counted = where(this.stray, Number.NaN, where(this.counts, losses, 0)).reshape(positions);
+    const ofTarget = weight ? where(this.counts, this.of(weight), 0) : this.counts.cast(losses.dtype);
+    return reduced(name, counted, options, ofTarget.sum());
+  }
+}
+
+/**
+ * Negative log likelihood of log-probabilities [n, c, d..] (or [c]) at class indices [n, d..]. An index that is no class
+ * gives NaN.
+ */
+export function nllLoss(logProbs: Tensor, target: Tensor, options: NllOptions = {}): Tensor {
+  const { weight = null, ignoreIndex = -100 } = options;
+  const { x, positions } = classScores("nllLoss", logProbs);
+  const labels = new Labels("nllLoss", x, target, positions, ignoreIndex);
+  const w = weight && classWeights("nllLoss", x, weight);
+  return labels.reduce("nllLoss", labels.of(w ? x.mul(w) : x).neg(), w, positions, options);
+}
+
+/**
+ * Cross-entropy of softmax(logits [n, c, d..]) (or [c]) and a target: class indices [n, d..], or probabilities in the
+ * shape of the logits. An index that is no class gives NaN.
+ */
+export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { weight = null, ignoreIndex = -100, labelSmoothing = 0 } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new ManabiError(`crossEntropy: labelSmoothing is ${labelSmoothing}; it must be within 0..1`);
+  const { x, positions } = classScores("crossEntropy", logits);
+  const classes = x.shape[1];
+  const w = weight && classWeights("crossEntropy", x, weight);
+
+  // log softmax = shifted - logSum. The maximum is taken as fixed, because the loss does not depend on it.
+  const shifted = x.sub(stopGradient(x.max(1, { keepDims: true })));
+  const logSum = shifted.exp().sum(1).log();
+
+  if (isFloat(target.dtype)) {
+    sameForm("crossEntropy", logits, target);
+    const given = target.reshape(x.shape);
+    const smooth = labelSmoothing ? given.mul(1 - labelSmoothing).add(labelSmoothing / classes) : given;
+    const q = w ? smooth.mul(w) : smooth;
+    return reduced("crossEntropy", logSum.mul(q.sum(1)).sub(q.mul(shifted).sum(1)).reshape(positions), options);
+  }
+
+  const labels = new Labels("crossEntropy", x, target, positions, ignoreIndex);
+  const hard = logSum.sub(labels.of(shifted));
+  let losses = w ? hard.mul(labels.of(w)) : hard;
+  if (labelSmoothing) {
+    const even = w ? logSum.mul(w.sum(1)).sub(shifted.mul(w).sum(1)) : logSum.mul(classes).sub(shifted.sum(1));
+    losses = losses.mul(1 - labelSmoothing).add(even.mul(labelSmoothing / classes));
+  }
+  return labels.reduce("crossEntropy", losses, w, positions, options);
+}
+
+/** Hinge loss of scores [n, c] (or [c]) and class indices [n]: mean over j of max(0, margin - x[y] + x[j])^p, j not y. */
+export function multiMarginLoss(logits: Tensor, target: Tensor, options: MultiMarginOptions = {}): Tensor {
+  const { p = 1, margin = 1, weight = null } = options;
+  const { x, positions } = classScores("multiMarginLoss", logits);
+  if (x.rank !== 2) throw new ShapeError(`multiMarginLoss: scores are [c] or [n, c], got ${showShape(x.shape)}`);
+  const labels = new Labels("multiMarginLoss", x, target, positions, -1);
+  const gap = x.sub(labels.of(x).unsqueeze(1)).add(margin);
+  const violation = where(labels.hit.or(gap.le(0)), 0, gap);
+  const w = weight && classWeights("multiMarginLoss", x, weight);
+  const losses = (p === 2 ? violation.square() : violation).mean(1);
+  const counted = where(labels.stray.or(labels.counts.not()), Number.NaN, w ? losses.mul(labels.of(w)) : losses);
+  return reduced("multiMarginLoss", counted.reshape(positions), options);
+}

@@ -1,0 +1,33 @@
+export { clipByNorm, clipByValue, globalNorm } from "./clip.ts";
+export { type Averageable, Ema, ema } from "./ema.ts";
+export { noDecay, Optimizer, type OptimizerOptions, optimizer, type Parameters, type ParamGroup } from "./optimizer.ts";
+export {
+  type AdagradOptions,
+  type AdamOptions,
+  adagrad,
+  adam,
+  adamW,
+  type LambOptions,
+  lamb,
+  type RmspropOptions,
+  type Rule,
+  type RuleStep,
+  rmsprop,
+  type SgdOptions,
+  sgd,
+} from "./rules.ts";
+export {
+  constant,
+  cosineAnnealing,
+  exponentialLR,
+  linearLR,
+  multiStepLR,
+  type OneCycleOptions,
+  oneCycle,
+  polynomialLR,
+  type Rate,
+  type Schedule,
+  sequential,
+  stepLR,
+  warmup,
+} from "./schedule.ts";

@@ -1,0 +1,182 @@
+import { evaluate } from "../backends/evaluate.ts";
+import { arrayType, type DType, promote, type TypedArray } from "../core/dtype.ts";
+import { ManabiError } from "../core/errors.ts";
+import { sizeOf } from "../core/shape.ts";
+import { activeTrace } from "../graph/variable.ts";
+import type { Stateful, StateLayout, StateTree } from "../io/state.ts";
+import type { Gradients, Parametrized } from "../ops/grad.ts";
+import { fromHost, type Tensor } from "../ops/tensor.ts";
+import { hostValues, Variable } from "../ops/variable.ts";
+import { clipByNorm, clipByValue } from "./clip.ts";
+import type { Rule } from "./rules.ts";
+import { asSchedule, type Schedule } from "./schedule.ts";
+import { layoutOf, restoreVariables, savedStep, stateOf, type VariableTree } from "./state.ts";
+
+/** Settings of some of the parameters. */
+export interface ParamGroup {
+  /** Which parameters, by key; the first group that matches counts. */
+  readonly match: RegExp | ((name: string, param: Tensor) => boolean);
+  readonly weightDecay?: number;
+  /** Factor on the learning rate. */
+  readonly lrScale?: number;
+}
+
+/** Biases and the parameters of normalization layers, all of which have at most one axis, without weight decay. */
+export const noDecay: ParamGroup = { match: (_, param) => param.rank <= 1, weightDecay: 0 };
+
+export interface OptimizerOptions {
+  readonly groups?: readonly ParamGroup[];
+  /** Largest global norm of the gradients; greater ones are scaled down. */
+  readonly clipNorm?: number;
+  /** Largest magnitude of a gradient's element. */
+  readonly clipValue?: number;
+}
+
+/** Anything with named parameters, or the parameters by name. */
+export type Parameters = Parametrized | Iterable<readonly [name: string, param: Variable]>;
+
+interface Entry {
+  readonly name: string;
+  readonly param: Variable;
+  readonly slots: Readonly<Record<string, Variable>>;
+  readonly weightDecay: number;
+  /** Position of its factor on the rate in the list of all different ones. */
+  readonly scale: number;
+}
+
+/** The optimizer of `parameters` (a module, or variables by name) by a rule such as `sgd({ lr: 0.1 })`. */
+export const optimizer = (parameters: Parameters, rule: Rule, options: OptimizerOptions = {}): Optimizer =>
+  new Optimizer(parameters, rule, options);
+
+/**
+ * Parameters, the rule that updates them and what it remembers.
+ *
+ * The count of steps lives on the host. Learning rate and bias corrections of a step are worked out there in f64 and
+ * enter a jitted step as an input, so any function can be a schedule, `lr` is readable without waiting for the device,
+ * nothing is lost to f32, and a restored count goes on exactly.
+ */
+export class Optimizer implements Stateful {
+  readonly rule: Rule;
+  readonly #options: OptimizerOptions;
+  readonly #entries: readonly Entry[];
+  readonly #schedule: Schedule;
+  /** The different factors on the rate. */
+  readonly #scales: readonly number[];
+  readonly #dtype: DType;
+  #step = 0;
+
+  constructor(parameters: Parameters, rule: Rule, options: OptimizerOptions) {
+    const scales: number[] = [];
+    this.#entries = namedVariables(parameters).map(([name, param]): Entry => {
+      const group = options.groups?.find(({ match }) =>
+        match instanceof RegExp ? match.test(name) : match(name, param),
+      );
+      const { weightDecay = rule.weightDecay, lrScale = 1 } = group ?? {};
+      if (!scales.includes(lrScale)) scales.push(lrScale);
+      const slots = rule.slots.map((slot) => [slot, filled(param, rule.initial ?? 0)]);
+      return { name, param, slots: Object.fromEntries(slots), weightDecay, scale: scales.indexOf(lrScale) };
+    });
+    if (this.#entries.length === 0) throw new ManabiError("optimizer: there are no parameters to optimize");
+    this.rule = rule;
+    this.#options = options;
+    this.#schedule = asSchedule(rule.lr);
+    this.#scales = scales;
+    this.#dtype = this.#entries.map(({ param }) => param.dtype).reduce(promote);
+  }
+
+  /** Updates done so far. */
+  get step(): number {
+    return this.#step;
+  }
+  /** The learning rate of the latest update; before the first one, the rate it will have. */
+  get lr(): number {
+    return this.#schedule(Math.max(0, this.#step - 1));
+  }
+
+  /** One step of the rule for every parameter. Inside of `jit` it becomes part of the program, else it is done now. */
+  update(grads: Gradients): void {
+    const { rule } = this;
+    const own = this.#clip(this.#own(grads));
+    const scalars = this.#scalars();
+    const next = this.#entries.map(({ name, param, slots, weightDecay, scale }) =>
+      rule.step({
+        p: param.value,
+        g: own.get(name) as Tensor,
+        decay: weightDecay,
+        slots: Object.fromEntries(Object.entries(slots).map(([slot, v]) => [slot, v.value])),
+        scalars: scalars(scale, param.dtype),
+      }),
+    );
+    this.#entries.forEach(({ param, slots }, i) => {
+      param.assign(next[i].p);
+      for (const [slot, value] of Object.entries(next[i].slots)) slots[slot].assign(value);
+    });
+    // Outside of a trace the step is computed at once: left lazy, it would hang on the graphs of all steps before.
+    if (!activeTrace())
+      evaluate(this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)].map((v) => v.cell.node)));
+  }
+
+  /** The gradients of this optimizer's parameters. */
+  #own(grads: Gradients): Gradients {
+    return new Map(
+      this.#entries.map(({ name }) => {
+        const g = grads.get(name);
+        if (!g)
+          throw new ManabiError(
+            `optimizer: no gradient for parameter "${name}"; pass the gradients of the module that the optimizer was made ` +
+              `for (these have ${[...grads.keys()].slice(0, 3).join(", ") || "none"}, ..)`,
+          );
+        return [name, g];
+      }),
+    );
+  }
+
+  #clip(grads: Gradients): Gradients {
+    const { clipNorm, clipValue } = this.#options;
+    const clamped = clipValue === undefined ? grads : clipByValue(grads, clipValue);
+    return clipNorm === undefined ? clamped : clipByNorm(clamped, clipNorm)[0];
+  }
+
+  /** The rule's scalars of this step, by factor on the rate and dtype: one small host-fed vector. */
+  #scalars(): (scale: number, dtype: DType) => Record<string, Tensor> {
+    const names = Object.keys(this.rule.scalars(1, 0));
+    const shape = [this.#scales.length * names.length];
+    const values = hostValues({ shape, dtype: this.#dtype }, () => {
+      const t = ++this.#step;
+      const lr = this.#schedule(t - 1);
+      return arrayType(this.#dtype).from(this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s))));
+    });
+    return (scale, dtype) =>
+      Object.fromEntries(names.map((name, i) => [name, values.select(0, scale * names.length + i).cast(dtype)]));
+  }
+
+  /** Step count and slots by parameter; the parameters themselves are the model's state. */
+  state(): StateTree {
+    return { rule: this.rule.name, step: this.#step, slots: stateOf(this.#slots()) };
+  }
+  layout(): StateLayout {
+    return { rule: this.rule.name, step: this.#step, slots: layoutOf(this.#slots()) };
+  }
+  restore({ rule, step, slots }: StateTree): void {
+    if (rule !== this.rule.name)
+      throw new ManabiError(`optimizer: the state is of rule "${rule}", this optimizer's is "${this.rule.name}"`);
+    const saved = savedStep("optimizer", step);
+    restoreVariables("optimizer", this.#slots(), slots);
+    this.#step = saved;
+  }
+  #slots(): VariableTree {
+    return Object.fromEntries(this.#entries.map(({ name, slots }) => [name, slots]));
+  }
+}
+
+function namedVariables(parameters: Parameters): [name: string, param: Variable][] {
+  const named = "namedParameters" in parameters ? parameters.namedParameters() : parameters;
+  return [...named].map(([name, param]) => {
+    if (!(param instanceof Variable)) throw new ManabiError(`optimizer: "${name}" is no variable and cannot change`);
+    return [name, param];
+  });
+}
+
+/** A variable like `param` with one value everywhere. */
+const filled = ({ shape, dtype }: Variable, value: number): Variable =>
+  new Variable(fromHost({ shape, dtype, data: new (arrayType(dtype))(sizeOf(shape)).fill(value) as TypedArray }));
