@@ -3,7 +3,7 @@ import type { Shape } from "../core/shape.ts";
 import { makeNode, type Node, type Primitive, type VjpContext } from "../graph/node.ts";
 import { type AxesAttrs, broadcast, insertAxes, reshape, sum } from "./broadcast.ts";
 import { cast, div, eq, mul, where } from "./elementwise.ts";
-import { constantLike, iota } from "./leaf.ts";
+import { constant, constantLike, iota } from "./leaf.ts";
 import { permute } from "./movement.ts";
 
 /** Axes are sorted, distinct and in range; they vanish from the shape. */
@@ -70,7 +70,7 @@ function argReduce(name: string): [Primitive<AxesAttrs>, Reduce] {
       return { shape: dropAxes(x.shape, axes), dtype: "i32" };
     },
   };
-  return [prim, (x, axes) => makeNode(prim, [x], { axes })];
+  return [prim, (x, axes) => (axes.length ? makeNode(prim, [x], { axes }) : constant(0, x.shape, "i32"))];
 }
 /** First position of the maximum in row-major order over `axes`, as i32; the first NaN wins. */
 export const [argmaxPrim, argmax] = argReduce("argmax");
