@@ -15,12 +15,12 @@ static void CONCAT(argsort_task_, SUFFIX)(void *ctx, int64_t task, int thread) {
   const struct CONCAT(argsort_, SUFFIX) *s = ctx;
   struct entry *entries = mnb_scratch(thread), *other = entries + s->n;
   int64_t rows = s->outer * s->inner, end = mnb_split(rows, s->tasks, task + 1);
+  sort_key flip = s->descending ? ~(sort_key)0 : 0;
   for (int64_t row = mnb_split(rows, s->tasks, task); row < end; row++) {
     const ELEMENT *x = s->x + row / s->inner * s->n * s->inner + row % s->inner;
     int32_t *out = s->out + row / s->inner * s->limit * s->inner + row % s->inner;
     for (int64_t i = 0; i < s->n; i++) {
-      sort_key key = ELEMENT_KEY(x[i * s->inner]);
-      entries[i] = (struct entry){s->descending ? ~key : key, (uint32_t)i};
+      entries[i] = (struct entry){ELEMENT_KEY(x[i * s->inner]) ^ flip, (uint32_t)i};
     }
     const struct entry *sorted = sort_entries(entries, other, s->n, s->limit);
     for (int64_t i = 0; i < s->limit; i++) out[i * s->inner] = (int32_t)sorted[i].index;

@@ -20,12 +20,6 @@ enum { INNER_BLOCK = 64, SERIAL_ELEMENTS = 1 << 14 };
 #define SUFFIX f64
 #include "axis-ops.h"
 
-#define ELEMENT int32_t
-#define TERM uint32_t
-#define SUM uint32_t
-#define SUFFIX i32
-#include "axis-ops.h"
-
 #define ELEMENT uint32_t
 #define TERM uint32_t
 #define SUM uint32_t
@@ -33,7 +27,11 @@ enum { INNER_BLOCK = 64, SERIAL_ELEMENTS = 1 << 14 };
 #include "axis-ops.h"
 
 #define ELEMENT uint8_t
-#define TERM uint32_t
-#define SUM uint32_t
+#define TERM uint8_t
+#define SUM uint8_t
 #define SUFFIX u8
 #include "axis-ops.h"
+
+/* Wrapping sums have the same bits with and without sign. */
+void mnb_cumsum_i32(void *const *buf, const int64_t *p) { mnb_cumsum_u32(buf, p); }
+void mnb_scatter_add_i32(void *const *buf, const int64_t *p) { mnb_scatter_add_u32(buf, p); }

@@ -30,13 +30,9 @@ static void NAMED(cumsum_task_)(void *ctx, int64_t task, int thread) {
 
 void NAMED(mnb_cumsum_)(void *const *buf, const int64_t *p) {
   struct NAMED(cumsum_) s = {buf[0], buf[1], p[0], p[1], p[2], p[3], p[4], mnb_ceil_div(p[2], INNER_BLOCK)};
-  int64_t tasks = s.outer * s.blocks;
   if (s.n == 0) return;
-  if (s.outer * s.n * s.inner > SERIAL_ELEMENTS) {
-    mnb_parallel(tasks, NAMED(cumsum_task_), &s);
-  } else {
-    for (int64_t task = 0; task < tasks; task++) NAMED(cumsum_task_)(&s, task, 0);
-  }
+  int small = s.outer * s.n * s.inner <= SERIAL_ELEMENTS;
+  (small ? mnb_serial : mnb_parallel)(s.outer * s.blocks, NAMED(cumsum_task_), &s);
 }
 
 /* ---- scatter_add: buf index i32, update [outer, n, inner], out [outer, m, inner]; parameters outer, n, m, inner,

@@ -44,7 +44,7 @@ static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_cei
 /* Narrows the positions [lo, hi) to one of `bands` bands along `dim`; a row is cut between whole tiles of columns. */
 static int64_t band_unit(int64_t dim) { return dim == 2 ? TILE_COLS : 1; }
 
-static void cut_band(int64_t lo[3], int64_t hi[3], int64_t dim, int64_t bands, int64_t band) {
+COLD static void cut_band(int64_t lo[3], int64_t hi[3], int64_t dim, int64_t bands, int64_t band) {
   int64_t unit = band_unit(dim), units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
   lo[dim] = start + mnb_split(units, bands, band) * unit;
   hi[dim] = mnb_min(hi[dim], start + mnb_split(units, bands, band + 1) * unit);
@@ -58,7 +58,7 @@ struct part_place {
   int64_t tables, packed; /* offsets of the part in the tables and in the packed weights of a group */
 };
 
-static struct part_place place_of_part(const struct conv_plan *plan, int64_t part) {
+COLD static struct part_place place_of_part(const struct conv_plan *plan, int64_t part) {
   struct part_place place = {0, 0};
   for (int64_t i = 0; i < part; i++) place.tables += plan->part[i].taps * plan->channels;
   place.packed = place.tables * packed_rows(plan);
@@ -90,7 +90,7 @@ static void pack_weights_task(void *ctx, int64_t task, int thread) {
   }
 }
 
-static void index_weights(struct gather *g) {
+COLD static void index_weights(struct gather *g) {
   const struct conv_plan *plan = g->plan;
   int64_t *index = g->weight_index, *offset = g->offsets;
   for (int64_t p = 0; p < plan->parts; p++) {
@@ -280,7 +280,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
 /* ---- set-up ---- */
 
 /* Whether the tile reads the box itself, and how the work is cut into tasks. */
-static void choose_gather(struct gather *g) {
+COLD static void choose_gather(struct gather *g) {
   const struct conv_plan *plan = g->plan;
   int64_t size[3], positions = 1, threads = mnb_threads();
   for (int d = 0; d < 3; d++) {
@@ -340,12 +340,12 @@ static void clear_task(void *ctx, int64_t task, int thread) {
   memset(c->out + begin, 0, (size_t)(end - begin) * sizeof(real));
 }
 
-static void clear(real *out, int64_t count) {
+COLD static void clear(real *out, int64_t count) {
   struct clearing c = {out, count, mnb_min(mnb_ceil_div(count, TASK_PRODUCTS), 4 * mnb_threads())};
   mnb_parallel(c.tasks, clear_task, &c);
 }
 
-static void run_gather(const struct conv_plan *plan, const real *source, const real *weights, real *out) {
+COLD static void run_gather(const struct conv_plan *plan, const real *source, const real *weights, real *out) {
   struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out};
   g.source_end = source + plan->n * plan->groups * plan->channels * plan->source_volume;
   if (plan->n * plan->out_volume * plan->groups * plan->rows == 0) return;
@@ -376,7 +376,7 @@ static void run_gather(const struct conv_plan *plan, const real *source, const r
 }
 
 /* buf: x, w, y. Parameters: struct conv_shape. */
-void OP_NAME(conv)(void *const *buf, const int64_t *p) {
+COLD void OP_NAME(conv)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
@@ -386,7 +386,7 @@ void OP_NAME(conv)(void *const *buf, const int64_t *p) {
 }
 
 /* buf: y, w, x. */
-void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
+COLD void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);

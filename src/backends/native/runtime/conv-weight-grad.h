@@ -201,7 +201,7 @@ static void weight_grad_thin_task(void *ctx, int64_t group, int thread) {
   real *sums = mnb_scratch(thread), *box = sums + plan->rows * plan->volume * LANES;
   memset(sums, 0, (size_t)(plan->rows * plan->volume * LANES) * sizeof(real));
   for (int64_t n = 0; n < plan->n; n++) {
-    fill_box(box, g->x + (n * plan->groups + group) * plan->source_volume, plan, &g->box, 1);
+    fill_box(box, g->x + (n * plan->groups + group) * plan->source_volume, plan, &g->box, plan->channels);
     for (int64_t o = 0; o < plan->rows; o++) {
       const real *dy = g->dy + ((n * plan->groups + group) * plan->rows + o) * plan->out_volume;
       for (int64_t tap = 0; tap < plan->volume; tap += THIN_TAPS) {
@@ -217,7 +217,7 @@ static void weight_grad_thin_task(void *ctx, int64_t group, int thread) {
 /* ---- set-up ---- */
 
 /* How the work is cut. Runs of images need buffers that must be added up; runs of channels transpose dy once each. */
-static void choose_weight_grad(struct weight_grad *g) {
+COLD static void choose_weight_grad(struct weight_grad *g) {
   const struct conv_plan *plan = g->plan;
   int64_t threads = mnb_threads(), volume = plan->out_volume;
   const int64_t *size = plan->out_size;
@@ -247,7 +247,7 @@ static void choose_weight_grad(struct weight_grad *g) {
 }
 
 /* buf: x, y, w. Parameters: struct conv_shape. */
-void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
+COLD void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);

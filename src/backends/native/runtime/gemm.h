@@ -32,12 +32,12 @@ struct gemm {
 };
 
 /* Steps of K per slice: a panel of B takes half of L1. */
-static int64_t depth_block(void) {
+COLD static int64_t depth_block(void) {
   return mnb_max(64, mnb_cache_bytes(1) / 2 / (TILE_COLS * (int64_t)sizeof(real)));
 }
 
 /* Rows of A per block: a slice of them takes half of L2. */
-static int64_t row_block(int64_t depth) {
+COLD static int64_t row_block(int64_t depth) {
   return mnb_max(1, mnb_cache_bytes(2) / 2 / (depth * TILE_ROWS * (int64_t)sizeof(real))) * TILE_ROWS;
 }
 
@@ -99,7 +99,7 @@ static void product_with_vector(const struct gemm *g, int64_t begin, int64_t end
 
 /* ---- direct ---- */
 
-static int64_t direct_scratch_bytes(void) {
+COLD static int64_t direct_scratch_bytes(void) {
   return (depth_block() * TILE_COLS + LANES) * (int64_t)sizeof(real);
 }
 
@@ -202,7 +202,7 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
 }
 
 /* Cuts the C block into tasks: rows so that a block of A stays in L2, columns so that every thread has a few. */
-static void run_blocks(struct blocked *s) {
+COLD static void run_blocks(struct blocked *s) {
   int64_t tiles = mnb_ceil_div(s->rows, TILE_ROWS), panels = mnb_ceil_div(s->cols, TILE_COLS);
   s->row_blocks = mnb_ceil_div(s->rows, row_block(s->depth));
   s->col_blocks = mnb_min(panels, mnb_max(mnb_ceil_div(panels, 32), mnb_ceil_div(4 * mnb_threads(), s->row_blocks)));
@@ -212,7 +212,7 @@ static void run_blocks(struct blocked *s) {
   mnb_parallel(s->row_blocks * s->col_blocks, blocked_task, s);
 }
 
-static void blocked_product(const struct gemm *g) {
+COLD static void blocked_product(const struct gemm *g) {
   int64_t slices = mnb_ceil_div(g->k, depth_block()), depth = mnb_ceil_div(g->k, slices);
   int64_t a_size = mnb_round_up(mnb_round_up(mnb_min(g->m, SHARED_ROWS), TILE_ROWS) * depth + LANES, MNB_ALIGN);
   int64_t b_size = mnb_round_up(mnb_min(g->n, SHARED_COLS), TILE_COLS) * depth;
@@ -279,7 +279,7 @@ static void direct_task(void *ctx, int64_t task, int thread) {
                mnb_min(g.n, mnb_split(panels, batch->col_blocks, col + 1) * TILE_COLS), mnb_scratch(thread));
 }
 
-static void direct_products(struct batch *batch) {
+COLD static void direct_products(struct batch *batch) {
   const struct gemm *g = &batch->first;
   if (mnb_scratch_reserve(direct_scratch_bytes()) != 0) return;
   int64_t tiles = mnb_ceil_div(g->m, TILE_ROWS), panels = mnb_ceil_div(g->n, TILE_COLS);
@@ -293,16 +293,13 @@ static void direct_products(struct batch *batch) {
     batch->row_blocks = mnb_min(tiles, mnb_ceil_div(wanted, batch->col_blocks));
   }
   int64_t tasks = batch->count * batch->row_blocks * batch->col_blocks;
-  if (wanted > 1 || batch->count * g->m * g->n * g->k > TASK_PRODUCTS) {
-    mnb_parallel(tasks, direct_task, batch);
-  } else {
-    for (int64_t task = 0; task < tasks; task++) direct_task(batch, task, 0);
-  }
+  int small = wanted == 1 && batch->count * g->m * g->n * g->k <= TASK_PRODUCTS;
+  (small ? mnb_serial : mnb_parallel)(tasks, direct_task, batch);
 }
 
 /* buf: A, B, C. Parameters: M, N, K, row and column stride of A, of B, batch rank, then per batch dimension its size
  * and the strides of A and B. */
-void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
+COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
   struct batch batch = {.first = {p[0], p[1], p[2], buf[0], buf[1], p[3], p[4], p[5], p[6], buf[2]},
                         .count = 1, .rank = p[7], .dims = p + 8};
   struct gemm *g = &batch.first;

@@ -50,7 +50,7 @@ HOT void pack_b(real *to, const real *src, int64_t lane_step, int64_t depth_step
 HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
                 int64_t depth) {
   if (width == TILE_ROWS) pack_panel(to, TILE_ROWS, src, lane_step, depth_step, lanes, depth);
-  else pack_panel(to, width, src, lane_step, depth_step, lanes, depth);
+  else pack_lane_by_lane(to, width, src, lane_step, depth_step, lanes, 0, depth);
 }
 
 #endif

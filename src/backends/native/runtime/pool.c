@@ -140,10 +140,14 @@ static void *worker(void *arg) {
   }
 }
 
+void mnb_serial(int64_t tasks, mnb_task *fn, void *ctx) {
+  int thread = busy_as < 0 ? 0 : busy_as;
+  for (int64_t task = 0; task < tasks; task++) fn(ctx, task, thread);
+}
+
 void mnb_parallel(int64_t tasks, mnb_task *fn, void *ctx) {
   if (tasks <= 1 || pool.threads <= 1 || busy_as >= 0) {
-    int thread = busy_as < 0 ? 0 : busy_as;
-    for (int64_t task = 0; task < tasks; task++) fn(ctx, task, thread);
+    mnb_serial(tasks, fn, ctx);
     return;
   }
   pool.fn = fn;

@@ -34,6 +34,7 @@ typedef lane_index lane_mask __attribute__((vector_size(VECTOR_BYTES)));
 
 #define INLINE static inline __attribute__((always_inline, unused))
 #define HOT static __attribute__((noinline, unused))
+#define COLD __attribute__((cold)) /* once per op: compiled for size, which keeps the build short */
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

@@ -46,6 +46,8 @@ typedef void mnb_op(void *const *buf, const int64_t *p);
 /* Calls fn(ctx, task, thread) once for every task in [0, tasks); returns when all are done. Which thread takes a
  * task varies from run to run, so a task's result must not depend on it. */
 void mnb_parallel(int64_t tasks, mnb_task *fn, void *ctx);
+/* The same on the calling thread: for work too small to share. */
+void mnb_serial(int64_t tasks, mnb_task *fn, void *ctx);
 
 /* Grows the scratch block of every thread to at least `bytes`; call before mnb_parallel. Returns 0 or -1. */
 int mnb_scratch_reserve(int64_t bytes);

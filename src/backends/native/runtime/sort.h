@@ -76,7 +76,7 @@ static void select_first(struct entry *e, int64_t n, int64_t limit) {
 }
 
 /* The first `limit` of n entries in sorted order; `other` has room for n. */
-static const struct entry *sort_entries(struct entry *e, struct entry *other, int64_t n, int64_t limit) {
+static __attribute__((noinline)) const struct entry *sort_entries(struct entry *e, struct entry *other, int64_t n, int64_t limit) {
   if (limit > 0 && limit <= n / HEAP_SHARE && limit <= HEAP_LENGTH) select_first(e, n, limit);
   else if (n <= INSERTION_LENGTH) insertion_sort(e, n);
   else return radix_sort(e, other, n);
