@@ -10,8 +10,14 @@ export interface Buffer {
     | { readonly kind: "input" | "output"; readonly index: number }
     | { readonly kind: "data"; readonly node: Node }
     | { readonly kind: "temp" }
-    /** One slice per iteration of a buffer outside of the loop. */
-    | { readonly kind: "slice"; readonly of: Buffer; readonly reverse: boolean; readonly length: number };
+    /** One slice per iteration of a buffer outside of the loop, which is the one with `depth` others around it. */
+    | {
+        readonly kind: "slice";
+        readonly of: Buffer;
+        readonly reverse: boolean;
+        readonly length: number;
+        readonly depth: number;
+      };
 }
 
 export interface KernelInstruction {

@@ -25,7 +25,7 @@ const bufferFor = ({ shape, dtype }: { shape: readonly number[]; dtype: DType },
 
 /** Turns a simplified graph into instructions in execution order. */
 export function schedule(graph: Graph): Schedule {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler(0);
   const inputs = graph.inputs.map((node, index) => {
     const buffer = bufferFor(node, { kind: "input", index });
     scheduler.buffers.set(node, buffer);
@@ -68,6 +68,12 @@ class Scheduler {
   readonly buffers = new Map<Node, Buffer>();
   private realized = new Set<Node>();
   private readonly picks = new Map<Node, Map<number, Node>>();
+  /** Loops around what is emitted. */
+  private readonly depth: number;
+
+  constructor(depth: number) {
+    this.depth = depth;
+  }
 
   /** Emits what computes `outputs`; `homes` says where some of them are to be written. */
   emit(outputs: readonly Node[], homes: ReadonlyMap<Node, Buffer>): void {
@@ -160,7 +166,7 @@ class Scheduler {
     const slice = (of: Buffer): Buffer => ({
       size: length ? of.size / length : 0,
       dtype: of.dtype,
-      place: { kind: "slice", of, reverse, length },
+      place: { kind: "slice", of, reverse, length, depth: this.depth },
     });
     const copy = (to: CopyInstruction[], from: Buffer, target: Buffer) => {
       if (from !== target && from.size) to.push({ kind: "copy", from, to: target });
@@ -171,7 +177,7 @@ class Scheduler {
     state.forEach((buffer, i) => {
       copy(before, this.bufferOf(node.inputs[i]), buffer);
     });
-    const inner = new Scheduler();
+    const inner = new Scheduler(this.depth + 1);
     for (const [i, x] of body.inputs.entries()) {
       const outside = i < carries ? state[i] : this.bufferOf(node.inputs[i]);
       if (i >= carries && i < carries + sequences) {

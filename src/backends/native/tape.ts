@@ -26,9 +26,8 @@ const [KERNEL, OP, LOOP, COPY] = [1, 2, 3, 4];
 export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan, addresses: Addresses): Tape {
   const slots: SlotSource[] = [{ kind: "arena", offset: 0 }];
   const slotOf = new Map<Buffer, number>();
-  /** Slots that move during the loop being written. */
-  let moving: { slot: number; stride: number }[] = [];
-  const sliceSlots = new Map<string, number>();
+  /** Slots that move with each of the loops being written, outermost first, by what they are slices of. */
+  const loops: Map<string, { readonly slot: number; readonly stride: number }>[] = [];
 
   const source = (buffer: Buffer): SlotSource => {
     const { place } = buffer;
@@ -61,15 +60,15 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
       return [slot, 0];
     }
     const stride = buffer.size * byteSize(buffer.dtype) * (buffer.place.reverse ? -1 : 1);
-    const from = source(buffer);
-    const key = JSON.stringify([from.kind, from.offset, stride, "index" in from ? from.index : idOf(buffer.place.of)]);
-    let slot = sliceSlots.get(key);
-    if (slot === undefined) {
-      slot = newSlot(from);
-      sliceSlots.set(key, slot);
-      moving.push({ slot, stride });
+    // An inner loop may be the first to use a slice that moves with an outer one.
+    const moving = loops[buffer.place.depth];
+    const key = `${idOf(buffer.place.of)}:${stride}`;
+    let slice = moving.get(key);
+    if (!slice) {
+      slice = { slot: newSlot(source(buffer)), stride };
+      moving.set(key, slice);
     }
-    return [slot, 0];
+    return [slice.slot, 0];
   };
 
   const write = (list: readonly Instruction[]): number[] => {
@@ -98,14 +97,13 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
           break;
         }
         case "loop": {
-          const outer = moving;
-          moving = [];
+          const moving = new Map<string, { slot: number; stride: number }>();
+          loops.push(moving);
           const body = write(instruction.body);
-          out.push(LOOP, instruction.count, body.length, moving.length);
-          for (const { slot, stride } of moving) out.push(slot, stride);
+          loops.pop();
+          out.push(LOOP, instruction.count, body.length, moving.size);
+          for (const { slot, stride } of moving.values()) out.push(slot, stride);
           out.push(...body);
-          moving = outer;
-          sliceSlots.clear();
           break;
         }
       }
