@@ -55,9 +55,13 @@ def normalization():
         {"trackRunningStats": False},
         train=False,
     )
+    far = {"x": lambda rng: 10 + rng.standard_normal((2, 3, 3, 4))}
+    add("BatchNorm2d", "far from zero", [3], far)
+    add("LayerNorm", "far from zero", [[4]], far)
     add("LayerNorm", "", [[5]], {"x": normal(2, 3, 5)})
     add("LayerNorm", "two axes", [[3, 4]], {"x": normal(2, 3, 4)}, {"eps": 1e-3})
     add("LayerNorm", "not affine", [[5]], {"x": normal(3, 5)}, {"elementwiseAffine": False})
+    add("RMSNorm", "", [[5]], {"x": normal(2, 3, 5)}, {"eps": 1e-6})
     add("GroupNorm", "", [2, 4], {"x": normal(2, 4, 3, 3)})
     add("GroupNorm", "not affine", [3, 6], {"x": normal(2, 6, 4)}, {"affine": False})
     add("InstanceNorm1d", "", [2], {"x": normal(2, 2, 6)})

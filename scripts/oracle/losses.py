@@ -129,6 +129,10 @@ def regression():
     add("huber", "delta 0.4", F.huber_loss, pair, {"delta": 0.4})
 
 
+def multi_margin(logits, target, weight, reduction):
+    return F.multi_margin_loss(logits, target, weight=weight, reduction=reduction)
+
+
 def comparison():
     log_q = {"logInput": lambda rng: -rng.uniform(0.2, 3, (3, 4))}
     for reduction in [*REDUCTIONS, "batchmean"]:
@@ -166,6 +170,11 @@ def comparison():
     logits = {"logits": normal(4, 3), "target": integers(0, 3, 4)}
     add("multiMargin", "", F.multi_margin_loss, logits)
     add("multiMargin", "squared", F.multi_margin_loss, logits, {"p": 2, "margin": 0.5})
+    weighted = logits | {"weight": uniform(0.2, 2, 3)}
+    add("multiMargin", "weighted", multi_margin, weighted, fixed=["weight"])
+    triplet = {"anchor": normal(4, 3), "positive": normal(4, 3), "negative": normal(4, 3)}
+    add("tripletMargin", "", F.triplet_margin_loss, triplet)
+    add("tripletMargin", "p 1, swap", F.triplet_margin_loss, triplet, {"p": 1, "swap": True, "margin": 0.5})
 
 
 if __name__ == "__main__":

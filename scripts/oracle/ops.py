@@ -38,6 +38,7 @@ UNARY = {
     "selu": F.selu,
     "logSigmoid": F.logsigmoid,
     "softsign": F.softsign,
+    "hardtanh": F.hardtanh,
 }
 POSITIVE = {"log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt}
 BINARY = {
@@ -66,6 +67,10 @@ def elementwise():
     suite.add("gelu", "tanh", F.gelu, {"x": normal(3, 7, scale=2)}, {"approximate": "tanh"})
     suite.add("softplus", "beta 2", F.softplus, {"x": normal(3, 7)}, {"beta": 2.0})
 
+    suite.add("prelu", "", F.prelu, {"x": normal(2, 3, 4), "weight": uniform(0.1, 0.5, 1)})
+    suite.add("prelu", "per channel", F.prelu, {"x": normal(2, 3, 4), "weight": uniform(0.1, 0.5, 3)})
+    suite.add("glu", "", lambda x, axis: F.glu(x, axis), {"x": normal(3, 4)}, {"axis": 1})
+
     # Where a naive formula overflows or cancels; each tail is its own case, so that it sets the scale of the error.
     right, left = [1.0, 20.0, 45.0, 90.0, 200.0], [-1.0, -20.0, -45.0, -90.0, -200.0]
     for kind in ["sigmoid", "tanh", "silu", "mish", "gelu", "softplus", "logSigmoid", "erf", "elu", "softsign"]:
@@ -76,7 +81,7 @@ def elementwise():
     suite.add("log1p", "near zero", torch.log1p, {"x": values([1e-6, -2e-6, 3e-7])})
     suite.add("round", "ties go to even", torch.round, {"x": values([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])})
     kinks = values([-6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0])
-    for kind in ["abs", "sign", "relu", "leakyRelu", "elu", "relu6", "hardsigmoid", "hardswish", "selu"]:
+    for kind in ["abs", "sign", "relu", "leakyRelu", "elu", "relu6", "hardsigmoid", "hardswish", "hardtanh", "selu"]:
         suite.add(kind, "at kinks", UNARY[kind], {"x": kinks})
 
     for kind, fn in BINARY.items():
@@ -169,6 +174,10 @@ def reductions():
     suite.add("norm", "ord 1", norm, {"x": normal(3, 4)}, {"ord": 1, "axes": [1]})
     suite.add("norm", "ord 3", norm, {"x": normal(3, 4)}, {"ord": 3, "axes": [0]})
     suite.add("norm", "zero vector", norm, {"x": values([[0.0, 0.0], [3.0, 4.0]])}, {"axes": [1]})
+    suite.add("normalize", "", lambda x, axes: F.normalize(x, 2, axes), {"x": normal(3, 4)}, {"axes": 1})
+    suite.add(
+        "normalize", "ord 1", lambda x, ord, axes: F.normalize(x, ord, axes), {"x": normal(3, 4)}, {"ord": 1, "axes": 0}
+    )
     arg = {"argmax": torch.argmax, "argmin": torch.argmin}
     for kind, fn in arg.items():
 

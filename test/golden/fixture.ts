@@ -11,7 +11,8 @@ function findFolder(): URL {
   return new URL(compiled ? "../../../test/fixtures/golden/" : "../fixtures/golden/", import.meta.url);
 }
 
-export const readJson = async <T>(name: string): Promise<T> => JSON.parse(await readFile(new URL(name, folder), "utf8"));
+export const readJson = async <T>(name: string): Promise<T> =>
+  JSON.parse(await readFile(new URL(name, folder), "utf8"));
 
 export const readTensors = (name: string): Promise<Map<string, HostArray>> =>
   readSafetensors(new URL(name, folder).pathname);
