@@ -2,14 +2,34 @@ export { type BackendName, type BackendStatus, backendStatus, setBackend, setThr
 export type { DType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
-export { checkpoint, type Gradients, grad, stopGradient, valueAndGrad, vjp } from "./ops/grad.ts";
+export * from "./ops/activation.ts";
+export {
+  type ConvOptions,
+  type ConvPadding,
+  type ConvTransposeOptions,
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  type PerAxis,
+} from "./ops/conv.ts";
+export * from "./ops/creation.ts";
+export * from "./ops/functions.ts";
+export { checkpoint, customVjp, type Gradients, grad, stopGradient, valueAndGrad, vjp } from "./ops/grad.ts";
+export * from "./ops/indexing.ts";
 export { type Jitted, jit } from "./ops/jit.ts";
+export * from "./ops/joining.ts";
+export * from "./ops/linear.ts";
 export * from "./ops/loss/index.ts";
+export * from "./ops/norm.ts";
+export * from "./ops/pool.ts";
 export { defaultGenerator, Generator, manualSeed } from "./ops/random.ts";
 export { scan } from "./ops/scan.ts";
 export {
   type Axes,
-  concatenate,
+  concatenate as concat,
   fromHost,
   matmul,
   type ReduceOptions,

@@ -30,9 +30,9 @@ function lines({ inputs, outputs }: Region, updates: Graph["updates"] = []): str
 
 const showSpec = ({ dtype, shape }: Spec): string => `${dtype}${showShape(shape)}`;
 
-/** Values of leaves are left out, and what stands before the `=`. */
+/** Values of leaves and gradient rules are left out, and what stands before the `=`. */
 function showAttr(key: string, value: unknown): string[] {
-  if (key === "shape" || key === "dtype" || key === "data" || isRegion(value)) return [];
+  if (key === "shape" || key === "dtype" || key === "data" || key === "rule" || isRegion(value)) return [];
   return [`${key}=${showValue(value)}`];
 }
 

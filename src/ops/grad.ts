@@ -5,7 +5,7 @@ import { isFloat } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
-import { barrier, stopGradient as stopNode } from "../primitives/control.ts";
+import { barrier, customVjp as customNode, stopGradient as stopNode } from "../primitives/control.ts";
 import { constantLike } from "../primitives/leaf.ts";
 import { Tensor } from "./tensor.ts";
 import { leaves, rebuild, type Tree } from "./tree.ts";
@@ -104,6 +104,34 @@ export function vjp(
 
 /** The same value, through which no gradient flows. */
 export const stopGradient = (x: Tensor): Tensor => new Tensor(stopNode(x.node));
+
+/** One cotangent or null for each of a function's inputs. */
+type CotangentsOf<A extends readonly Tensor[]> = { readonly [K in keyof A]: Tensor | null };
+
+/**
+ * `fn` with a gradient of its own: `rule` maps the cotangent of the output, the output and the inputs to cotangents of
+ * the inputs. The rule is made of ordinary operations, so it differentiates again, and may use tensors only through its
+ * argument.
+ */
+export function customVjp<A extends readonly Tensor[]>(
+  fn: (...inputs: A) => Tensor,
+  rule: (context: { readonly ct: Tensor; readonly out: Tensor; readonly inputs: A }) => CotangentsOf<A>,
+): (...inputs: A) => Tensor {
+  const nodes = (tensors: readonly (Tensor | null)[]) => tensors.map((t) => t && t.node);
+  return (...args) =>
+    new Tensor(
+      customNode(
+        fn(...args).node,
+        args.map((x) => x.node),
+        {
+          rule({ ct, out, inputs }) {
+            const own = inputs.map((x) => new Tensor(x)) as readonly Tensor[] as A;
+            return nodes(rule({ ct: new Tensor(ct), out: new Tensor(out), inputs: own }));
+          },
+        },
+      ),
+    );
+}
 
 /**
  * `fn` whose intermediate values are not kept for the gradient but computed again when it needs them: less memory for

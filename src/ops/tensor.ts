@@ -5,6 +5,7 @@ import { broadcastShapes, normalizeAxes, normalizeAxis, type Shape, sizeOf } fro
 import type { Node } from "../graph/node.ts";
 import { broadcast, reshape, sum } from "../primitives/broadcast.ts";
 import { dot } from "../primitives/contract.ts";
+import { stopGradient } from "../primitives/control.ts";
 import * as e from "../primitives/elementwise.ts";
 import { argsort, gather, scatterAdd } from "../primitives/indexing.ts";
 import { constant, data } from "../primitives/leaf.ts";
@@ -201,16 +202,33 @@ export class Tensor {
   atan(): Tensor {
     return new Tensor(e.atan(toFloat(this).node));
   }
+  asin(): Tensor {
+    const x = toFloat(this);
+    return x.div(x.neg().add(1).mul(x.add(1)).sqrt()).atan();
+  }
+  acos(): Tensor {
+    return this.asin()
+      .neg()
+      .add(Math.PI / 2);
+  }
+  sinh(): Tensor {
+    const grown = this.expm1();
+    return grown.add(grown.div(grown.add(1))).mul(0.5);
+  }
+  cosh(): Tensor {
+    const grown = this.exp();
+    return grown.add(grown.reciprocal()).mul(0.5);
+  }
   tanh(): Tensor {
     return new Tensor(e.tanh(toFloat(this).node));
   }
   erf(): Tensor {
     return new Tensor(e.erf(toFloat(this).node));
   }
-  /** Values below `low` become `low`, values above `high` become `high`. */
+  /** Values below `low` become `low`, values above `high` become `high`; the gradient at the bounds is 0. */
   clamp(low: TensorLike | null, high: TensorLike | null = null): Tensor {
-    const above = low === null ? this : this.maximum(low);
-    return high === null ? above : above.minimum(high);
+    const above = low === null ? this : where(this.le(low), low, this);
+    return high === null ? above : where(above.ge(high), high, above);
   }
   /** Elements of this where `condition` holds, else of `other`. */
   where(condition: Tensor, other: TensorLike): Tensor {
@@ -259,6 +277,24 @@ export class Tensor {
   }
   std(axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
     return this.variance(axes, options).sqrt();
+  }
+  /** log(sum(e^x)) without overflow. */
+  logsumexp(axes?: Axes, options: ReduceOptions = {}): Tensor {
+    const highest = new Tensor(stopGradient(this.max(axes, { keepDims: true }).node));
+    // Where all is -Infinity there is nothing to shift by.
+    const shift = where(highest.abs().eq(Number.POSITIVE_INFINITY), 0, highest);
+    const sum = this.sub(shift).exp().sum(axes, { keepDims: true }).log().add(shift);
+    return options.keepDims ? sum : sum.squeeze(normalizeAxes("logsumexp", axes, this.rank));
+  }
+  /** Vector norm over `axes`: of order 2, 1, Infinity or another positive number; its gradient at 0 is 0. */
+  norm(axes?: Axes, { ord = 2, ...options }: ReduceOptions & { readonly ord?: number } = {}): Tensor {
+    const size = this.abs();
+    if (ord === Number.POSITIVE_INFINITY) return size.max(axes, options);
+    if (ord === 1) return size.sum(axes, options);
+    if (!(ord > 0)) throw new ManabiError(`norm: the order must be positive, got ${ord}`);
+    const sum = (ord === 2 ? this.square() : size.pow(ord)).sum(axes, options);
+    const zero = sum.eq(0);
+    return where(zero, 0, where(zero, 1, sum).pow(1 / ord));
   }
   any(axes?: Axes, options: ReduceOptions = {}): Tensor {
     return reduceBy("any", reduce.max, this.cast("bool"), axes, options);

@@ -1,6 +1,6 @@
 import { ShapeError, showShape } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
-import { makeNode, type Node, type Primitive, type Spec } from "../graph/node.ts";
+import { makeNode, type Node, type Primitive, type Spec, type VjpContext } from "../graph/node.ts";
 
 type None = Record<string, never>;
 
@@ -11,6 +11,21 @@ export const stopGradientPrim: Primitive<None> = {
   vjp: () => [null],
 };
 export const stopGradient = (x: Node): Node => makeNode(stopGradientPrim, [x], {});
+
+export interface CustomVjpAttrs {
+  /** One cotangent per input after the first. */
+  readonly rule: (context: VjpContext<object>) => readonly (Node | null)[];
+}
+/**
+ * The first input, which is a function of the others, with a gradient by `rule` in place of what its graph gives.
+ * Backends see a `stopGradient`.
+ */
+export const customVjpPrim: Primitive<CustomVjpAttrs> = {
+  ...stopGradientPrim,
+  vjp: ({ ct, out, inputs: [, ...inputs], attrs }) => [null, ...attrs.rule({ ct, out, inputs, attrs })],
+};
+export const customVjp = (value: Node, inputs: readonly Node[], attrs: CustomVjpAttrs): Node =>
+  makeNode(customVjpPrim, [value, ...inputs], attrs);
 
 /** Identity on the first input that is not evaluated before the others, and that no rewrite looks through. */
 export const barrierPrim: Primitive<None> = {

@@ -2,7 +2,7 @@ import { isFloat } from "../../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../../core/errors.ts";
 import { type Shape, sameShape } from "../../core/shape.ts";
 import { iota } from "../../primitives/leaf.ts";
-import { stopGradient } from "../grad.ts";
+import { customVjp, stopGradient } from "../grad.ts";
 import { Tensor, where } from "../tensor.ts";
 import { type ReductionOptions, reduced, sameForm } from "./reduction.ts";
 
@@ -100,6 +100,15 @@ export function nllLoss(logProbs: Tensor, target: Tensor, options: NllOptions = 
 }
 
 /**
+ * log(sum over classes of e^(x - top)) for x [n, c, d..]. The gradient takes the exponentials again: to keep them would
+ * cost a second tensor of the size of the scores.
+ */
+const logSumExp = customVjp(
+  (x: Tensor, top: Tensor) => x.sub(top).exp().sum(1).log(),
+  ({ ct, out, inputs: [x, top] }) => [x.sub(top).sub(out.unsqueeze(1)).exp().mul(ct.unsqueeze(1)), null],
+);
+
+/**
  * Cross-entropy of softmax(logits [n, c, d..]) (or [c]) and a target: class indices [n, d..], or probabilities in the
  * shape of the logits. An index that is no class gives NaN.
  */
@@ -111,23 +120,26 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
   const classes = x.shape[1];
   const w = weight && classWeights("crossEntropy", x, weight);
 
-  // log softmax = shifted - logSum. The maximum is taken as fixed, because the loss does not depend on it.
-  const shifted = x.sub(stopGradient(x.max(1, { keepDims: true })));
-  const logSum = shifted.exp().sum(1).log();
+  // log softmax = x - top - logSum. The maximum is taken as fixed, because the loss does not depend on it.
+  const top = stopGradient(x.max(1));
+  const logSum = logSumExp(x, top.unsqueeze(1));
+
+  /** -sum over the classes of q log softmax, for q [n, c, d..]. */
+  const weighted = (q: Tensor) => logSum.mul(q.sum(1)).sub(x.sub(top.unsqueeze(1)).mul(q).sum(1));
 
   if (isFloat(target.dtype)) {
     sameForm("crossEntropy", logits, target);
-    const given = target.reshape(x.shape);
+    const given = target.cast(x.dtype).reshape(x.shape);
     const smooth = labelSmoothing ? given.mul(1 - labelSmoothing).add(labelSmoothing / classes) : given;
     const q = w ? smooth.mul(w) : smooth;
-    return reduced("crossEntropy", logSum.mul(q.sum(1)).sub(q.mul(shifted).sum(1)).reshape(positions), options);
+    return reduced("crossEntropy", weighted(q).reshape(positions), options);
   }
 
   const labels = new Labels("crossEntropy", x, target, positions, ignoreIndex);
-  const hard = logSum.sub(labels.of(shifted));
+  const hard = logSum.sub(labels.of(x).sub(top));
   let losses = w ? hard.mul(labels.of(w)) : hard;
   if (labelSmoothing) {
-    const even = w ? logSum.mul(w.sum(1)).sub(shifted.mul(w).sum(1)) : logSum.mul(classes).sub(shifted.sum(1));
+    const even = w ? weighted(w) : logSum.sub(x.mean(1).sub(top)).mul(classes);
     losses = losses.mul(1 - labelSmoothing).add(even.mul(labelSmoothing / classes));
   }
   return labels.reduce("crossEntropy", losses, w, positions, options);
