@@ -53,12 +53,15 @@ export function writeError(path: string, error: unknown, consequence = ""): unkn
 
 /** Creates a folder and its parents; an unwritable parent is a `WriteError`. */
 export async function makeFolder(path: string): Promise<void> {
+  // Not `mkdir({ recursive: true })`: where the system refuses a folder with ENOENT, as in /proc, Node retries for ever.
+  const parent = dirname(resolve(path));
+  if (!(await stat(parent).catch(() => null)) && parent !== resolve(path)) await makeFolder(parent);
   try {
-    await mkdir(path, { recursive: true });
+    await mkdir(path);
   } catch (error) {
-    throw errorCode(error) === "EEXIST"
-      ? new WriteError(path, "EEXIST", `cannot create the folder ${path}: a file of this name is in the way`, error)
-      : writeError(path, error);
+    if (errorCode(error) !== "EEXIST") throw writeError(path, error);
+    if ((await stat(path)).isDirectory()) return;
+    throw new WriteError(path, "EEXIST", `cannot create the folder ${path}: a file of this name is in the way`, error);
   }
 }
 

@@ -87,6 +87,10 @@ test("folders that cannot be written, files in the way and devices are refused b
   );
   await assert.rejects(writeAtomic(join(dir, "plain", "x"), ""), /is a file, not a folder \(ENOTDIR\)/);
   await assert.rejects(writeAtomic(join(dir, "folder"), ""), /it is a folder; choose another name/);
+  await makeFolder(join(dir, "a", "b", "c"));
+  await makeFolder(join(dir, "a", "b"));
+  assert.deepEqual(await readdir(join(dir, "a", "b")), ["c"]);
+  if (process.platform === "linux") await assert.rejects(makeFolder("/proc/none/none"), /cannot write \/proc\/none/);
   await assert.rejects(makeFolder(join(dir, "plain")), /a file of this name is in the way/);
   await assert.rejects(makeFolder(join(dir, "plain", "x")), /is a file, not a folder/);
   if (process.platform !== "win32") await assert.rejects(writeAtomic("/dev/null", ""), /it is not a regular file/);
