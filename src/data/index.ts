@@ -18,6 +18,7 @@ export type { ImageBlock } from "./memory.ts";
 export { ImageMemory, sharedBytes } from "./memory.ts";
 export { fashionMnist, idxFolder, mnist } from "./mnist.ts";
 export { parseNpy } from "./npy.ts";
+export { type OpenedSplits, openSplits } from "./open.ts";
 export type { QuickdrawOptions } from "./quickdraw.ts";
 export { quickdraw } from "./quickdraw.ts";
 export type { AcquireOptions, DataFile, Manifest, Source } from "./sources.ts";

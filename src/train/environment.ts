@@ -29,7 +29,7 @@ export async function readEnvironment(): Promise<Environment> {
 }
 
 /** The version of this package; its folder is one level further up in the compiled tree than in the source tree. */
-async function packageVersion(): Promise<string> {
+export async function packageVersion(): Promise<string> {
   for (const path of ["../../package.json", "../../../package.json"]) {
     const text = await readFile(new URL(path, import.meta.url), "utf8").catch(() => null);
     const manifest: { name?: string; version?: string } = text === null ? {} : JSON.parse(text);

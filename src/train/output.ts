@@ -20,11 +20,17 @@ export class Output {
   readonly #stdout: TextStream;
   readonly #stderr: TextStream;
   #status = false;
+  #statusAt = Number.NEGATIVE_INFINITY;
 
   constructor({ mode = "text", stdout = process.stdout, stderr = process.stderr }: OutputOptions = {}) {
     this.mode = mode;
     this.#stdout = stdout;
     this.#stderr = stderr;
+  }
+
+  /** An output as it is, or a new one with these options. */
+  static from(output: OutputOptions | Output = {}): Output {
+    return output instanceof Output ? output : new Output(output);
   }
 
   /** A line for people, on stdout. */
@@ -53,12 +59,19 @@ export class Output {
   /** Shows a status line on stderr: in place on a terminal, as a line of its own elsewhere. */
   status(text: string): void {
     if (this.mode !== "text") return;
+    this.#statusAt = performance.now();
     if (!this.live) {
       this.#stderr.write(`${text}\n`);
       return;
     }
     this.#stderr.write(`\r${text.slice(0, (this.#stderr.columns ?? 80) - 1)}\x1b[K`);
     this.#status = true;
+  }
+
+  /** A status line of something that takes a while and reports often: shown ten times a second on a terminal, every
+   *  five seconds elsewhere. */
+  working(text: string): void {
+    if (performance.now() - this.#statusAt >= (this.live ? 100 : 5000)) this.status(text);
   }
 
   #clear(): void {

@@ -5,6 +5,7 @@ import { join, relative } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
+import type { ProgressListener } from "../data/download.ts";
 import { makeFolder, writeAtomic } from "../io/atomic.ts";
 import { loadCheckpoint, type Parts, readCheckpoint, type SaveOptions } from "../io/checkpoint.ts";
 import { CheckpointFolder, latestCheckpoint } from "../io/checkpoint-folder.ts";
@@ -13,6 +14,7 @@ import { defaultGenerator } from "../ops/random.ts";
 import type { ArgValue } from "./args.ts";
 import { CheckpointClock, type CheckpointPolicy } from "./checkpoint-policy.ts";
 import { readEnvironment } from "./environment.ts";
+import { fetchProgress } from "./fetching.ts";
 import { type MetricRecord, MetricsLog, type MetricValue, readMetrics } from "./metrics-log.ts";
 import { Output, type OutputOptions } from "./output.ts";
 import { Progress, type ProgressPlan } from "./progress.ts";
@@ -49,7 +51,8 @@ export class RunInterrupted extends Error {
 }
 
 export interface SessionOptions {
-  readonly output?: OutputOptions;
+  /** Where text goes: options of an output of its own, or one that is shared. */
+  readonly output?: OutputOptions | Output;
   /** The command to show in the record; by default that of this process. */
   readonly command?: string;
   /** What to do when a loss is NaN or infinite: "stop" (default) throws `NonFiniteLossError`, "warn" goes on. */
@@ -119,7 +122,7 @@ export class Run {
   private constructor(folder: string, record: RunRecord, options: SessionOptions, resumeFrom: string | null) {
     this.folder = folder;
     this.record = record;
-    this.output = new Output(options.output);
+    this.output = Output.from(options.output);
     this.progress = new Progress(this.output);
     this.#options = options;
     this.#resumeFrom = resumeFrom;
@@ -148,7 +151,7 @@ export class Run {
     const record = await readRunRecord(folder);
     refuseRunning(folder, record);
     if (currentStatus(record) === "done") throw new ManabiError(`${folder} is finished; there is nothing to resume`);
-    const output = new Output(options.output);
+    const output = Output.from(options.output);
     const checkpoint = await latestCheckpoint(join(folder, "checkpoints"), (message) => output.warn(message));
     const cursor = checkpoint ? readCursor((await readCheckpoint(checkpoint)).parts.run) : start;
     const records = (await readMetrics(join(folder, "metrics.jsonl"))).slice(0, cursor.records);
@@ -184,6 +187,11 @@ export class Run {
   /** Path of the newest checkpoint, or null. */
   get lastCheckpoint(): string | null {
     return this.#lastCheckpoint;
+  }
+
+  /** Shows the progress of a download: `mnist({ onProgress: run.fetching })`. */
+  get fetching(): ProgressListener {
+    return fetchProgress(this.output);
   }
 
   /** How to go on with this run after an interruption. */

@@ -27,7 +27,8 @@ function moduleState(module: Module): Stateful {
       const values = evaluate(named.map(([, { node }]) => node));
       return Object.fromEntries(named.map(([name, { shape, dtype }], i) => [name, { shape, dtype, data: values[i] }]));
     },
-    layout: () => Object.fromEntries([...module.variables()].map(([name, { shape, dtype }]) => [name, { shape, dtype }])),
+    layout: () =>
+      Object.fromEntries([...module.variables()].map(([name, { shape, dtype }]) => [name, { shape, dtype }])),
     restore: (state) => void module.loadStateDict(new Map(Object.entries(state).filter(isTensorEntry))),
   };
 }

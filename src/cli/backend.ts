@@ -1,0 +1,29 @@
+import { type Command, Option } from "commander";
+import { type BackendName, setBackend, setThreads } from "../backends/select.ts";
+import { UsageError } from "./shell.ts";
+
+/** What a command computes with. */
+export interface BackendOptions {
+  readonly backend?: BackendName | "auto";
+  readonly threads?: string;
+}
+
+/** Adds `--backend` and `--threads`. */
+export const withBackend = (command: Command): Command =>
+  command
+    .addOption(
+      new Option("--backend <name>", "what computes: native is fast, reference needs no compiler")
+        .choices(["auto", "native", "reference"])
+        .default("auto"),
+    )
+    .option("--threads <n>", "threads of the native backend (default: all cores)");
+
+/** Puts the options into force. */
+export function chooseBackend({ backend = "auto", threads }: BackendOptions): void {
+  setBackend(backend);
+  if (threads === undefined) return;
+  const count = Number(threads);
+  if (!Number.isInteger(count) || count < 1)
+    throw new UsageError(`--threads is "${threads}"; give a whole number of at least 1`);
+  if (backend !== "reference") setThreads(count);
+}

@@ -1,0 +1,98 @@
+import { Command, Option } from "commander";
+import type { HostArray } from "../../core/dtype.ts";
+import { ManabiError } from "../../core/errors.ts";
+import { seedKey } from "../../core/rng.ts";
+import { decodeImage } from "../../data/image-files.ts";
+import { applyTransforms } from "../../data/transforms/index.ts";
+import { fromHost } from "../../ops/tensor.ts";
+import type { ClassifierCard } from "../../train/classifier.ts";
+import { predictLogits, topClasses } from "../../train/evaluate.ts";
+import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
+import { announceCompiling } from "../compiling.ts";
+import { findImages } from "../images.ts";
+import { outputOf, printJson, type Shell, showPercent, UsageError } from "../shell.ts";
+import { loadTrained } from "../trained.ts";
+
+interface Options extends BackendOptions {
+  readonly top: string;
+  readonly json?: boolean;
+  readonly invert?: boolean;
+  readonly onError: "skip" | "throw";
+  readonly checkpoint: "best" | "last";
+}
+
+const batchSize = 32;
+
+/** `manabi predict`: what is in these pictures? */
+export const predictCommand = (shell: Shell): Command =>
+  withBackend(new Command("predict"))
+    .description("classify image files with a trained model")
+    .argument("<run>", "a run's folder or name, or a checkpoint file")
+    .argument("<images...>", "image files, folders of them, or patterns such as 'photos/**/*.jpg'")
+    .option("--top <k>", "how many classes to show", "3")
+    .option("--invert", "swap light and dark first, for dark drawings where the model has learned light ones")
+    .addOption(new Option("--checkpoint <which>", "of a run").choices(["best", "last"]).default("best"))
+    .addOption(
+      new Option("--on-error <what>", "what to do with a file that is no image")
+        .choices(["skip", "throw"])
+        .default("skip"),
+    )
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  manabi predict runs/photos-1 cat.jpg\n  manabi predict runs/photos-1 holiday/ --top 5 --json\n  manabi predict model.safetensors 'holiday/**/*.png'",
+    )
+    .action((run: string, words: string[], options: Options) => predict(shell, run, words, options));
+
+async function predict(shell: Shell, run: string, words: readonly string[], options: Options): Promise<void> {
+  const top = Number(options.top);
+  if (!Number.isInteger(top) || top < 1)
+    throw new UsageError(`--top is "${options.top}"; give a whole number of at least 1`);
+  const output = outputOf(shell, options);
+  const paths = await findImages(words);
+  chooseBackend(options);
+  announceCompiling(output);
+  const { card, model } = await loadTrained(run, options.checkpoint);
+  const results: { path: string; predictions: { label: string; probability: number }[] }[] = [];
+  for (let at = 0; at < paths.length; at += batchSize) {
+    if (paths.length > batchSize) output.status(`${at} of ${paths.length} images`);
+    const read: { path: string; image: HostArray }[] = [];
+    for (const path of paths.slice(at, at + batchSize)) {
+      try {
+        read.push({ path, image: await modelInput(path, card, options.invert ?? false) });
+      } catch (error) {
+        const why = `${path}: cannot be decoded (${error instanceof Error ? error.message.trim() : error})`;
+        if (options.onError === "throw") throw new ManabiError(why, { cause: error });
+        output.warn(`skipped ${why}`);
+        shell.exitCode = 1;
+      }
+    }
+    if (!read.length) continue;
+    const logits = await predictLogits(model, stack(read.map(({ image }) => image))).data();
+    const classes = card.classes.length;
+    read.forEach(({ path }, i) => {
+      const predictions = topClasses(logits.subarray(i * classes, (i + 1) * classes), card.classes, top);
+      results.push({ path, predictions });
+    });
+  }
+  if (options.json) return printJson(shell, results);
+  for (const { path, predictions } of results)
+    output.info(
+      `${path}: ${predictions.map(({ label, probability }) => `${label} ${showPercent(probability)}`).join(", ")}`,
+    );
+}
+
+/** A picture as the model takes it, f32 [channels, height, width]. */
+async function modelInput(path: string, { input }: ClassifierCard, invert: boolean): Promise<HostArray> {
+  const image = await decodeImage(path);
+  if (invert) for (let i = 0; i < image.data.length; i++) image.data[i] = 255 - image.data[i];
+  return applyTransforms(input.transforms, image, seedKey(0));
+}
+
+/** Images of one shape as a batch. */
+function stack(images: readonly HostArray[]) {
+  const [{ shape, data }] = images;
+  const batch = new Float32Array(images.length * data.length);
+  for (const [i, image] of images.entries()) batch.set(image.data, i * data.length);
+  return fromHost({ dtype: "f32", shape: [images.length, ...shape], data: batch });
+}
