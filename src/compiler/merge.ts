@@ -162,7 +162,9 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
     if (at !== undefined && (ra.length > 0 || at !== load.index.key)) allowed = false;
   }
   if (!allowed || !shares(first, second, stored)) return null;
-  return { kind: "kernel", buffers, kernel: { axes: a.axes, buffers: kinds, stores: [...kept, ...added] } };
+  const stores = [...kept, ...added];
+  // What the second kernel read from the first one's results is loaded no more.
+  return withStores({ kind: "kernel", buffers, kernel: { axes: a.axes, buffers: kinds, stores } }, stores);
 }
 
 /** Whether one pass saves reading something twice. */
