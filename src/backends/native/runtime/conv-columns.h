@@ -76,38 +76,47 @@ static void list_columns(struct columns *list, struct cursor *at, const struct c
   list->first[list->tiles] = list->runs;
 }
 
-/* pack_columns for a constant number of runs, so that they stay in registers. */
-INLINE void pack_runs(real *to, const real *base, const struct run *run, const int runs, const int64_t *offset,
-                         int64_t depth) {
+/* At most a vector of neighbouring columns. */
+struct piece {
+  const real *from;
+  int lane, count;
+};
+
+/* pack_columns for a constant number of pieces, so that they stay in registers. */
+INLINE void pack_pieces(real *to, const struct piece *piece, const int pieces, const int64_t *offset, int64_t depth) {
   const real *from[TILE_COLS];
-  int lane[TILE_COLS];
-  UNROLL for (int r = 0; r < runs; r++) {
-    from[r] = base + run[r].from;
-    lane[r] = run[r].lane;
+  real *at[TILE_COLS];
+  UNROLL for (int p = 0; p < pieces; p++) {
+    from[p] = piece[p].from;
+    at[p] = to + piece[p].lane;
   }
-  for (int64_t k = 0; k < depth; k++, to += TILE_COLS) {
-    UNROLL for (int r = 0; r < runs; r++) {
-      vec left = load(from[r] + offset[k]), right = load(from[r] + offset[k] + LANES);
-      store(to + lane[r], left);
-      store(to + lane[r] + LANES, right);
-    }
+  for (int64_t k = 0; k < depth; k++) {
+    UNROLL for (int p = 0; p < pieces; p++) store(at[p] + k * TILE_COLS, load(from[p] + offset[k]));
   }
 }
 
-/* Panel [depth][TILE_COLS] of one tile. Runs are copied as whole vectors; what that writes too much is overwritten by
- * the next run or the next step. With `exact`, nothing is read beyond a run. */
+/* Panel [depth][TILE_COLS] of one tile. Pieces are copied as whole vectors; what that writes too much is overwritten by
+ * the next piece or the next step. With `exact`, nothing is read beyond a piece. */
 static void pack_columns(real *to, const real *base, const struct run *run, int64_t runs, const int64_t *offset,
                          int64_t depth, int exact) {
-  int used = run[runs - 1].lane + run[runs - 1].count;
+  struct piece piece[TILE_COLS];
+  int pieces = 0, used = 0;
+  for (int64_t r = 0; r < runs; r++) {
+    for (int i = 0; i < run[r].count; i += LANES) {
+      piece[pieces++] = (struct piece){base + run[r].from + i, used + i, (int)mnb_min(LANES, run[r].count - i)};
+    }
+    used += run[r].count;
+  }
   if (used == TILE_COLS && !exact) {
-    if (runs == 1) return pack_runs(to, base, run, 1, offset, depth);
-    if (runs == 2) return pack_runs(to, base, run, 2, offset, depth);
-    if (runs == 3) return pack_runs(to, base, run, 3, offset, depth);
+    if (pieces == 2) return pack_pieces(to, piece, 2, offset, depth);
+    if (pieces == 3) return pack_pieces(to, piece, 3, offset, depth);
+    if (pieces == 4) return pack_pieces(to, piece, 4, offset, depth);
   }
   for (int64_t k = 0; k < depth; k++, to += TILE_COLS) {
-    for (int64_t r = 0; r < runs; r++) {
-      const real *from = base + run[r].from + offset[k];
-      for (int l = 0; l < run[r].count; l++) to[run[r].lane + l] = from[l];
+    for (int p = 0; p < pieces; p++) {
+      const real *from = piece[p].from + offset[k];
+      if (!exact) store(to + piece[p].lane, load(from));
+      else for (int l = 0; l < piece[p].count; l++) to[piece[p].lane + l] = from[l];
     }
     for (int l = used; l < TILE_COLS; l++) to[l] = 0;
   }
