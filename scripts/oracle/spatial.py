@@ -127,9 +127,9 @@ def pooling():
     add("adaptiveAvgPool", adaptive_average, "uneven", (1, 2, 7, 5), outputSize=[3, 2])
     add("adaptiveAvgPool", adaptive_average, "to larger", (1, 1, 3, 4), outputSize=[5, 6])
     add("adaptiveAvgPool", adaptive_average, "", (1, 2, 4, 5, 3), outputSize=[2, 3, 1])
-    add("adaptiveMaxPool", adaptive_largest, "", (1, 2, 7), outputSize=3)
-    add("adaptiveMaxPool", adaptive_largest, "uneven", (1, 2, 7, 5), outputSize=[3, 2])
-    add("adaptiveMaxPool", adaptive_largest, "global", (2, 2, 3, 4), outputSize=1)
+    add("adaptiveMaxPool", adaptive_largest, "", (1, 2, 7), indices=True, outputSize=3)
+    add("adaptiveMaxPool", adaptive_largest, "uneven", (1, 2, 7, 5), indices=True, outputSize=[3, 2])
+    add("adaptiveMaxPool", adaptive_largest, "global", (2, 2, 3, 4), indices=True, outputSize=1)
 
 
 def resampling():

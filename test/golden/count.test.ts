@@ -1,0 +1,13 @@
+/** How many golden cases there are: cases that get lost would otherwise not be missed. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readJson } from "./fixture.ts";
+
+const least = { ops: 200, spatial: 80, layers: 60, losses: 95, optim: 24, schedules: 18 };
+
+for (const [family, count] of Object.entries(least))
+  test(`${family} has at least ${count} cases, all named differently`, async () => {
+    const cases = await readJson<{ name: string }[]>(`${family}.json`);
+    assert.ok(cases.length >= count, `${family}.json has ${cases.length}`);
+    assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length);
+  });
