@@ -16,6 +16,7 @@ export {
   type PerAxis,
 } from "./ops/conv.ts";
 export * from "./ops/creation.ts";
+export * from "./ops/dropout.ts";
 export * from "./ops/functions.ts";
 export { checkpoint, customVjp, type Gradients, grad, stopGradient, valueAndGrad, vjp } from "./ops/grad.ts";
 export * from "./ops/indexing.ts";
@@ -24,8 +25,10 @@ export * from "./ops/joining.ts";
 export * from "./ops/linear.ts";
 export * from "./ops/loss/index.ts";
 export * from "./ops/norm.ts";
+export * from "./ops/padding.ts";
 export * from "./ops/pool.ts";
 export { defaultGenerator, Generator, manualSeed } from "./ops/random.ts";
+export * from "./ops/resize.ts";
 export { scan } from "./ops/scan.ts";
 export {
   type Axes,

@@ -27,16 +27,20 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
-function paddingPairs(op: string, padding: ConvPadding, kernel: readonly number[], attrs: Strides): [number, number][] {
+/** The attributes of the primitive for a kernel of the given extents. */
+export function convGeometry(op: string, kernel: readonly number[], options: ConvOptions): ConvAttrs {
   const rank = kernel.length;
-  if (padding === "valid") return kernel.map(() => [0, 0]);
+  const { padding = 0, groups = 1 } = options;
+  const stride = perAxis(op, "stride", options.stride ?? 1, rank);
+  const dilation = perAxis(op, "dilation", options.dilation ?? 1, rank);
+  perAxis(op, "groups", groups, 1);
+  const attrs = { stride, dilation, groups };
+  if (padding === "valid") return { ...attrs, padding: kernel.map(() => [0, 0]) };
   if (padding === "same") {
-    if (attrs.stride.some((s) => s !== 1))
-      throw new ShapeError(`${op}: padding "same" needs stride 1, it is [${attrs.stride}]; give numbers`);
-    return kernel.map((k, i) => {
-      const total = (k - 1) * attrs.dilation[i];
-      return [Math.floor(total / 2), Math.ceil(total / 2)];
-    });
+    if (stride.some((s) => s !== 1))
+      throw new ShapeError(`${op}: padding "same" needs stride 1, it is [${stride}]; give numbers`);
+    const total = kernel.map((k, i) => (k - 1) * dilation[i]);
+    return { ...attrs, padding: total.map((t) => [Math.floor(t / 2), Math.ceil(t / 2)]) };
   }
   if (typeof padding === "string")
     throw new ManabiError(`${op}: padding is a number, one per axis, "same" or "valid", got "${padding as string}"`);
@@ -46,9 +50,8 @@ function paddingPairs(op: string, padding: ConvPadding, kernel: readonly number[
     throw new ShapeError(
       `${op}: padding ${JSON.stringify(padding)} must be an integer >= 0, or ${rank} of them or of [before, after]`,
     );
-  return pairs;
+  return { ...attrs, padding: pairs };
 }
-type Strides = Pick<ConvAttrs, "stride" | "dilation">;
 
 /** Checks what x and weight have in common in both kinds; `names` are the leading axes of the weight in words. */
 function checkOperands(op: string, x: Tensor, weight: Tensor, rank: number, names: string): void {
@@ -71,11 +74,9 @@ function addBias(op: string, y: Tensor, bias: Tensor | null): Tensor {
 function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, options: ConvOptions): Tensor {
   const op = `conv${rank}d`;
   checkOperands(op, x, weight, rank, "out, in / groups");
-  const { padding = 0, groups = 1 } = options;
-  const stride = perAxis(op, "stride", options.stride ?? 1, rank);
-  const dilation = perAxis(op, "dilation", options.dilation ?? 1, rank);
-  perAxis(op, "groups", groups, 1);
   const [out, perGroup, ...kernel] = weight.shape;
+  const geometry = convGeometry(op, kernel, options);
+  const { padding, dilation, groups } = geometry;
   if (perGroup * groups !== x.shape[1])
     throw new ShapeError(
       `${op}: weight ${showShape(weight.shape)} expects ${perGroup * groups} input channels` +
@@ -85,17 +86,16 @@ function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, 
     throw new ShapeError(
       `${op}: the ${out} output channels of weight ${showShape(weight.shape)} do not divide into ${groups} groups`,
     );
-  const pairs = paddingPairs(op, padding, kernel, { stride, dilation });
   kernel.forEach((k, i) => {
     const span = (k - 1) * dilation[i] + 1;
-    const room = x.shape[i + 2] + pairs[i][0] + pairs[i][1];
+    const room = x.shape[i + 2] + padding[i][0] + padding[i][1];
     if (span > room)
       throw new ShapeError(
         `${op}: the kernel of weight ${showShape(weight.shape)} spans ${span} along spatial axis ${i}, ` +
           `x ${showShape(x.shape)} has ${room} there with padding`,
       );
   });
-  const y = new Tensor(conv(x.node, weight.node, { stride, padding: pairs, dilation, groups }));
+  const y = new Tensor(conv(x.node, weight.node, geometry));
   return addBias(op, y, bias);
 }
 

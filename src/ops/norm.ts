@@ -106,6 +106,14 @@ export function channelMoments(x: Tensor): Moments {
   return { mean: mean.reshape([-1]), variance: variance.reshape([-1]) };
 }
 
+/** Mean and biased variance over the spatial axes of every channel and sample of x [n, c, ..]: each [n, c]. */
+export function instanceMoments(x: Tensor): Moments {
+  checkChannels("instanceMoments", x, 3);
+  const { mean, variance } = momentsOfRows(x, axesFrom(x, 2));
+  const shape = x.shape.slice(0, 2);
+  return { mean: mean.reshape(shape), variance: variance.reshape(shape) };
+}
+
 /** Weight and bias are [c]. */
 export interface BatchNormOptions extends AffineOptions {
   /** Statistics to use, [c] each; left out, those of the batch. */
