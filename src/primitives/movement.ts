@@ -1,3 +1,4 @@
+import { storedValue } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
 import { makeNode, type Node, type Primitive } from "../graph/node.ts";
@@ -76,7 +77,7 @@ export const pad = (x: Node, attrs: PadAttrs): Node => {
   const { lo, hi, interior } = attrs;
   return x.shape.every((d, i) => padded(d, lo[i], hi[i], interior[i]) === d && lo[i] === 0)
     ? x
-    : makeNode(padPrim, [x], attrs);
+    : makeNode(padPrim, [x], { ...attrs, value: storedValue(attrs.value, x.dtype) });
 };
 
 export const flipPrim: Primitive<AxesAttrs> = {

@@ -53,6 +53,11 @@ const own =
   (name: string): Render =>
   (args, d) =>
     `mnb_${name}_${d === "bool" ? "u8" : d}(${args.join(", ")})`;
+/** Functions that kernel.h has for f32; libm computes them in f64. */
+const fast =
+  (name: string): Render =>
+  (args, d) =>
+    (d === "f32" ? own(name) : builtin(name))(args, d);
 /** Wraps results of C's promoted small integers. */
 const wrapped =
   (render: Render): Render =>
@@ -67,16 +72,16 @@ const calls: Record<string, Render> = {
   floor: builtin("floor"),
   ceil: builtin("ceil"),
   round: builtin("rint"),
-  exp: own("exp"),
-  expm1: builtin("expm1"),
-  log: own("log"),
-  log1p: builtin("log1p"),
+  exp: fast("exp"),
+  expm1: fast("expm1"),
+  log: fast("log"),
+  log1p: fast("log1p"),
   sqrt: builtin("sqrt"),
-  sin: builtin("sin"),
-  cos: builtin("cos"),
-  atan: builtin("atan"),
-  tanh: own("tanh"),
-  erf: builtin("erf"),
+  sin: fast("sin"),
+  cos: fast("cos"),
+  atan: fast("atan"),
+  tanh: fast("tanh"),
+  erf: fast("erf"),
   not: ([x]) => `(uint8_t)!${x}`,
   add: wrapped(infix("+")),
   sub: wrapped(infix("-")),
