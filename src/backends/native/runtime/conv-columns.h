@@ -18,6 +18,7 @@ struct run {
 struct columns {
   int64_t tiles, runs;
   int64_t first[CHUNK_TILES + 1]; /* first run of each tile */
+  int whole[CHUNK_TILES];         /* the tile can be stored as vectors: each, or all if packed, to neighbours */
   struct run run[CHUNK_TILES * TILE_COLS];
 };
 
@@ -35,8 +36,21 @@ struct cursor {
   int64_t image, j[3];
 };
 
+static void find_whole_tiles(struct columns *list, int indexed) {
+  for (int64_t tile = 0; tile < list->tiles; tile++) {
+    const struct run *run = list->run + list->first[tile], *end = list->run + list->first[tile + 1];
+    int64_t count = run->count;
+    int whole = !indexed || run->count == LANES;
+    for (const struct run *next = run + 1; next < end; next++) {
+      whole &= indexed ? next->count == LANES : next->to == run->to + count;
+      count += next->count;
+    }
+    list->whole[tile] = whole && count == TILE_COLS;
+  }
+}
+
 /* Lists tiles from the cursor on, until the chunk is full or the range ends (at->image == images). */
-static void list_columns(struct columns *list, struct cursor *at, const struct column_range *range) {
+static void list_runs(struct columns *list, struct cursor *at, const struct column_range *range) {
   const struct conv_part *part = range->part;
   int64_t begin = range->lo[2], end = range->hi[2];
   int overlap = range->overlap && end - begin >= LANES;
@@ -74,6 +88,11 @@ static void list_columns(struct columns *list, struct cursor *at, const struct c
     at->image++;
   }
   list->first[list->tiles] = list->runs;
+}
+
+static void list_columns(struct columns *list, struct cursor *at, const struct column_range *range) {
+  list_runs(list, at, range);
+  find_whole_tiles(list, range->indexed);
 }
 
 /* At most a vector of neighbouring columns. */

@@ -107,9 +107,7 @@ COLD static void index_weights(struct gather *g) {
 
 /* One tile of columns and one of rows, over one slice. */
 INLINE void gather_tile(struct tile *t, enum tile_kind kind, real *out, int64_t step, const struct run *run,
-                        int64_t runs, int rows) {
-  int whole = kind == PACKED_INDEXED ? runs == 2 && run[0].count == LANES && run[1].count == LANES
-                                     : run[0].count == TILE_COLS;
+                        int64_t runs, int whole, int rows) {
   if (whole && step == 1 && rows == row_class(rows)) {
     t->c[0] = out + run[0].to;
     t->c[1] = kind == PACKED_INDEXED ? out + run[1].to : t->c[0] + LANES;
@@ -139,7 +137,8 @@ static void gather_slice(struct tile *t, enum tile_kind kind, const struct colum
         } else {
           t->b[0] = panels + j * TILE_COLS * t->depth;
         }
-        gather_tile(t, kind, out + row * t->c_step, step, run, runs, (int)mnb_min(TILE_ROWS, row1 - row));
+        gather_tile(t, kind, out + row * t->c_step, step, run, runs, list->whole[j],
+                    (int)mnb_min(TILE_ROWS, row1 - row));
       }
     }
   }

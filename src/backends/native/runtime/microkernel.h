@@ -111,26 +111,28 @@ INLINE void run_kernel_rows(const struct tile *t, enum tile_kind kind, int rows)
   switch (rows) { ROW_CLASSES(CASE) }
 }
 
-/* Computes the tile into `out`, dense [rows][TILE_COLS]. */
-INLINE void run_tile_aside(const struct tile *t, enum tile_kind kind, int rows, real *out) {
-  struct tile aside = *t;
-  aside.c[0] = out;
-  aside.c[1] = out + LANES;
-  aside.c_step = TILE_COLS;
-  aside.accumulate = 0;
-  run_kernel_rows(&aside, kind, row_class(rows));
+/* Computes the tile into `out`, dense [rows][TILE_COLS]; c of the tile is left to be set anew. */
+INLINE void run_tile_aside(struct tile *t, enum tile_kind kind, int rows, real *out) {
+  int64_t c_step = t->c_step;
+  int accumulate = t->accumulate;
+  t->c[0] = out;
+  t->c[1] = out + LANES;
+  t->c_step = TILE_COLS;
+  t->accumulate = 0;
+  run_kernel_rows(t, kind, row_class(rows));
+  t->c_step = c_step;
+  t->accumulate = accumulate;
 }
 
 /* Computes `rows` x `cols` of a tile whose C is contiguous; never writes outside of them. */
-INLINE void run_tile(const struct tile *t, enum tile_kind kind, int rows, int cols) {
+INLINE void run_tile(struct tile *t, enum tile_kind kind, int rows, int cols) {
   if (cols == TILE_COLS && rows == row_class(rows)) {
     run_kernel_rows(t, kind, rows);
     return;
   }
-  real out[TILE_ROWS * TILE_COLS];
+  real out[TILE_ROWS * TILE_COLS], *c = t->c[0];
   run_tile_aside(t, kind, rows, out);
-  for (int i = 0; i < rows; i++) {
-    real *c = t->c[0] + i * t->c_step;
+  for (int i = 0; i < rows; i++, c += t->c_step) {
     const real *from = out + i * TILE_COLS;
     if (t->accumulate) {
       for (int j = 0; j < cols; j++) c[j] += from[j];
