@@ -3,6 +3,7 @@ export type { DType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
 export * from "./ops/activation.ts";
+export * from "./ops/attention.ts";
 export {
   type ConvOptions,
   type ConvPadding,

@@ -1,7 +1,9 @@
 export * from "./activation.ts";
+export * from "./attention.ts";
 export * from "./container.ts";
 export * from "./conv.ts";
 export * from "./dropout.ts";
+export * from "./embedding.ts";
 export * as init from "./init.ts";
 export * from "./linear.ts";
 export {
@@ -16,4 +18,7 @@ export {
   type StateDict,
 } from "./module.ts";
 export * from "./norm.ts";
+export * from "./padding.ts";
 export * from "./pool.ts";
+export * from "./recurrent.ts";
+export * from "./upsample.ts";
