@@ -1,0 +1,206 @@
+import { globalAvgPool, maxPool2d, relu, type Tensor } from "../index.ts";
+import { BatchNorm2d, Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
+
+/** What stands before the first stage. */
+const stems = {
+  imagenet: { kernel: 7, stride: 2, pool: true },
+  cifar: { kernel: 3, stride: 1, pool: false },
+  strided: { kernel: 3, stride: 2, pool: false },
+};
+
+export interface ResNetConfig {
+  /** Two 3x3 convolutions, or 1x1, 3x3, 1x1 with a fourth of the width inside. */
+  readonly block: "basic" | "bottleneck";
+  /** Blocks of each of the three or four stages. */
+  readonly layers: readonly number[];
+  /** Width of each stage; a bottleneck puts out four times as many channels. */
+  readonly widths: readonly number[];
+  readonly stem: keyof typeof stems;
+  /** Where the shape changes: a 1x1 convolution (option B), or subsampling and zero channels (option A). */
+  readonly shortcut: "projection" | "pad";
+  readonly inChannels: number;
+  readonly numClasses: number;
+  /** Starts each block as the identity: the factor of its last normalization is 0 (Goyal et al. 2017). */
+  readonly zeroInitResidual: boolean;
+}
+
+const imagenet = { widths: [64, 128, 256, 512], stem: "imagenet", shortcut: "projection" } as const;
+const cifar = { block: "basic", widths: [16, 32, 64], stem: "cifar", shortcut: "pad", numClasses: 10 } as const;
+
+/** Values of the options that a variant leaves open. */
+export const defaults: ResNetConfig = {
+  ...imagenet,
+  block: "basic",
+  layers: [2, 2, 2, 2],
+  inChannels: 3,
+  numClasses: 1000,
+  zeroInitResidual: false,
+};
+
+export const variants = {
+  resnet18: { ...imagenet, block: "basic", layers: [2, 2, 2, 2] },
+  resnet34: { ...imagenet, block: "basic", layers: [3, 4, 6, 3] },
+  resnet50: { ...imagenet, block: "bottleneck", layers: [3, 4, 6, 3] },
+  resnet101: { ...imagenet, block: "bottleneck", layers: [3, 4, 23, 3] },
+  resnet152: { ...imagenet, block: "bottleneck", layers: [3, 8, 36, 3] },
+  cifar_resnet20: { ...cifar, layers: [3, 3, 3] },
+  cifar_resnet32: { ...cifar, layers: [5, 5, 5] },
+  cifar_resnet44: { ...cifar, layers: [7, 7, 7] },
+  cifar_resnet56: { ...cifar, layers: [9, 9, 9] },
+  cifar_resnet110: { ...cifar, layers: [18, 18, 18] },
+  mnist_resnet: { ...cifar, stem: "strided", shortcut: "projection", layers: [1, 1, 1], inChannels: 1 },
+} as const satisfies Record<string, Partial<ResNetConfig>>;
+
+/** A convolution without bias, since normalization follows; starts as in He et al. 2015. */
+function conv(inChannels: number, outChannels: number, kernel: number, stride = 1): Conv2d {
+  const layer = new Conv2d(inChannels, outChannels, kernel, { stride, padding: kernel >> 1, bias: false });
+  layer.weight = param(layer.weight.shape, init.kaimingNormal({ mode: "fanOut" }));
+  return layer;
+}
+
+function norm(channels: number, zero = false): BatchNorm2d {
+  const layer = new BatchNorm2d(channels);
+  if (zero) layer.weight = param([channels], init.zeros);
+  return layer;
+}
+
+interface BlockOptions {
+  readonly inChannels: number;
+  readonly width: number;
+  readonly stride: number;
+  readonly shortcut: ResNetConfig["shortcut"];
+  readonly zeroInitResidual: boolean;
+}
+
+/** The 1x1 convolution of a shortcut, where it needs one. */
+function projection({ inChannels, stride, shortcut }: BlockOptions, outChannels: number): Sequential | null {
+  if (shortcut === "pad" || (stride === 1 && inChannels === outChannels)) return null;
+  return new Sequential(conv(inChannels, outChannels, 1, stride), norm(outChannels));
+}
+
+/** `x` in the shape of `y`: every stride-th pixel, zero channels before and after. */
+function padded(x: Tensor, y: Tensor, stride: number): Tensor {
+  const [, channels, height, width] = x.shape;
+  const seen = stride === 1 ? x : x.slice(2, 0, height, stride).slice(3, 0, width, stride);
+  const added = y.shape[1] - channels;
+  const none = [0, 0] as const;
+  return added === 0 ? seen : seen.pad([none, [added >> 1, added - (added >> 1)], none, none]);
+}
+
+class BasicBlock extends Module {
+  conv1: Conv2d;
+  bn1: BatchNorm2d;
+  conv2: Conv2d;
+  bn2: BatchNorm2d;
+  downsample: Sequential | null;
+  readonly stride: number;
+  static readonly expansion = 1;
+
+  constructor(options: BlockOptions) {
+    super();
+    const { inChannels, width, stride, zeroInitResidual } = options;
+    this.conv1 = conv(inChannels, width, 3, stride);
+    this.bn1 = norm(width);
+    this.conv2 = conv(width, width, 3);
+    this.bn2 = norm(width, zeroInitResidual);
+    this.downsample = projection(options, width);
+    this.stride = stride;
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = relu(this.bn1.forward(this.conv1.forward(x)));
+    const z = this.bn2.forward(this.conv2.forward(y));
+    return relu(z.add(this.downsample?.forward(x) ?? padded(x, z, this.stride)));
+  }
+}
+
+/** The stride is in the 3x3 convolution (torchvision's v1.5), not in the first one. */
+class Bottleneck extends Module {
+  conv1: Conv2d;
+  bn1: BatchNorm2d;
+  conv2: Conv2d;
+  bn2: BatchNorm2d;
+  conv3: Conv2d;
+  bn3: BatchNorm2d;
+  downsample: Sequential | null;
+  readonly stride: number;
+  static readonly expansion = 4;
+
+  constructor(options: BlockOptions) {
+    super();
+    const { inChannels, width, stride, zeroInitResidual } = options;
+    const outChannels = width * Bottleneck.expansion;
+    this.conv1 = conv(inChannels, width, 1);
+    this.bn1 = norm(width);
+    this.conv2 = conv(width, width, 3, stride);
+    this.bn2 = norm(width);
+    this.conv3 = conv(width, outChannels, 1);
+    this.bn3 = norm(outChannels, zeroInitResidual);
+    this.downsample = projection(options, outChannels);
+    this.stride = stride;
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = relu(this.bn1.forward(this.conv1.forward(x)));
+    const z = relu(this.bn2.forward(this.conv2.forward(y)));
+    const out = this.bn3.forward(this.conv3.forward(z));
+    return relu(out.add(this.downsample?.forward(x) ?? padded(x, out, this.stride)));
+  }
+}
+
+const blocks = { basic: BasicBlock, bottleneck: Bottleneck };
+
+/** Deep residual learning (He et al. 2015), with torchvision's keys: images [n, c, h, w] -> logits [n, classes]. */
+export class ResNet extends Module {
+  conv1: Conv2d;
+  bn1: BatchNorm2d;
+  layer1: Layer;
+  layer2: Layer;
+  layer3: Layer;
+  layer4: Layer | null;
+  fc: Linear;
+  readonly config: ResNetConfig;
+
+  constructor(options: Partial<ResNetConfig> = {}) {
+    super();
+    this.config = { ...defaults, ...options };
+    const { block, layers, widths, stem, inChannels, numClasses } = this.config;
+    const { kernel, stride } = stems[stem];
+    const { expansion } = blocks[block];
+    this.conv1 = conv(inChannels, widths[0], kernel, stride);
+    this.bn1 = norm(widths[0]);
+    const stage = (i: number) => this.#stage(i === 0 ? widths[0] : widths[i - 1] * expansion, i);
+    this.layer1 = stage(0);
+    this.layer2 = stage(1);
+    this.layer3 = stage(2);
+    this.layer4 = layers.length > 3 ? stage(3) : null;
+    this.fc = new Linear(widths[layers.length - 1] * expansion, numClasses);
+  }
+
+  #stage(inChannels: number, i: number): Sequential {
+    const { block, layers, widths, shortcut, zeroInitResidual } = this.config;
+    const Block = blocks[block];
+    const width = widths[i];
+    const make = (_: unknown, j: number) =>
+      new Block({
+        inChannels: j === 0 ? inChannels : width * Block.expansion,
+        width,
+        stride: j === 0 && i > 0 ? 2 : 1,
+        shortcut,
+        zeroInitResidual,
+      });
+    return new Sequential(...Array.from({ length: layers[i] }, make));
+  }
+
+  /** Feature maps of the last stage, [n, c, h, w]. */
+  features(x: Tensor): Tensor {
+    let y = relu(this.bn1.forward(this.conv1.forward(x)));
+    if (stems[this.config.stem].pool) y = maxPool2d(y, 3, { stride: 2, padding: 1 });
+    y = this.layer3.forward(this.layer2.forward(this.layer1.forward(y)));
+    return this.layer4 ? this.layer4.forward(y) : y;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.fc.forward(globalAvgPool(this.features(x)));
+  }
+}
