@@ -1,39 +1,7 @@
-import type { DType } from "../core/dtype.ts";
-import { type Idx, type LoopVar, mapIdx, ofVar } from "./idx.ts";
+import { mapIdx, ofVar } from "./idx.ts";
+import type { Expr, Idx, LoopVar } from "./ir.ts";
 
-export type ReduceKind = "sum" | "prod" | "max" | "min" | "argmax" | "argmin";
-
-/** lo <= index < hi. */
-export interface Test {
-  readonly index: Idx;
-  readonly lo: number;
-  readonly hi: number;
-}
-
-/** The value of a kernel at one position. */
-export type Expr =
-  | { readonly op: "const"; readonly value: number; readonly dtype: DType }
-  /** Element `index` of the kernel's buffer number `buffer`. */
-  | { readonly op: "load"; readonly buffer: number; readonly index: Idx; readonly dtype: DType }
-  | { readonly op: "index"; readonly index: Idx; readonly dtype: DType }
-  /** An elementwise primitive by name. */
-  | { readonly op: "call"; readonly name: string; readonly args: readonly Expr[]; readonly dtype: DType }
-  | {
-      readonly op: "guard";
-      readonly tests: readonly Test[];
-      readonly value: Expr;
-      readonly other: Expr;
-      readonly dtype: DType;
-    }
-  | {
-      readonly op: "reduce";
-      readonly kind: ReduceKind;
-      readonly axes: readonly LoopVar[];
-      readonly body: Expr;
-      readonly dtype: DType;
-    }
-  /** Threefry word 0 of counter (index, state[2]) under key (state[0], state[1]). */
-  | { readonly op: "random"; readonly state: readonly Expr[]; readonly index: Idx; readonly dtype: DType };
+export type { Expr, ReduceKind, Test } from "./ir.ts";
 
 /** Direct sub-expressions, those inside indices included. */
 export function children(e: Expr): Expr[] {

@@ -1,33 +1,6 @@
-import type { Expr } from "./expr.ts";
+import type { Atom, Expr, Idx, LoopVar, Term } from "./ir.ts";
 
-/** A loop variable, 0 <= v < size. */
-export interface LoopVar {
-  readonly id: number;
-  readonly size: number;
-}
-
-/** What an index is linear in. */
-export type Atom =
-  | { readonly kind: "var"; readonly v: LoopVar }
-  | { readonly kind: "div"; readonly of: Idx; readonly by: number }
-  | { readonly kind: "mod"; readonly of: Idx; readonly by: number }
-  /** A computed position: counts from the end if negative, then clamped to [0, size). */
-  | { readonly kind: "ref"; readonly at: Expr; readonly size: number };
-
-export interface Term {
-  readonly key: string;
-  readonly atom: Atom;
-  readonly coef: number;
-}
-
-/** An integer expression in normal form: offset + sum of coef * atom, terms ordered by key, no coef 0. */
-export interface Idx {
-  readonly offset: number;
-  readonly terms: readonly Term[];
-  readonly lo: number;
-  readonly hi: number;
-  readonly key: string;
-}
+export type { Atom, Idx, LoopVar, Term } from "./ir.ts";
 
 const refs = new WeakMap<Expr, number>();
 let lastRef = 0;
