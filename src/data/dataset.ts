@@ -1,7 +1,7 @@
 import type { HostArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { Rng, seedKey } from "../core/rng.ts";
-import type { DatasetSpec } from "./spec.ts";
+import type { DatasetSpec } from "./dataset-spec.ts";
 
 /** One value of a sample: an array, or a class index. */
 export type Field = HostArray | number;

@@ -3,17 +3,7 @@ import type { HostArray } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
 import type { Dataset, Sample } from "./dataset.ts";
 import { checkIndex, UnreadableSample } from "./dataset.ts";
-
-/** What to do with an image that does not decode: stop, or leave it out of its batch and say so. */
-export type OnError = "throw" | "skip";
-
-/** Image files with their labels, as plain data. */
-export interface ImageFiles {
-  readonly paths: readonly string[];
-  readonly labels: Int32Array;
-  readonly classes: readonly string[];
-  readonly onError: OnError;
-}
+import type { ImageFiles } from "./dataset-spec.ts";
 
 /**
  * Decodes JPEG, PNG, WebP, GIF, AVIF or TIFF to u8 [height, width, 3]: the first frame, upright by its EXIF

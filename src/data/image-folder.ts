@@ -4,7 +4,7 @@ import { basename, extname, join, resolve } from "node:path";
 import { ManabiError } from "../core/errors.ts";
 import type { Splits } from "./dataset.ts";
 import { split } from "./dataset.ts";
-import type { OnError } from "./image-files.ts";
+import type { OnError } from "./dataset-spec.ts";
 import { ImageFileDataset } from "./image-files.ts";
 
 export interface ImageFolderOptions {

@@ -1,19 +1,7 @@
 import { FormatError } from "../core/errors.ts";
 import type { Dataset, Sample } from "./dataset.ts";
 import { checkIndex } from "./dataset.ts";
-
-/** Images of one size in one block of memory, and what names them. */
-export interface ImageBlock {
-  /** u8 [count, height, width, channels]; shared memory lets workers read it without a copy. */
-  readonly pixels: Uint8Array<ArrayBufferLike>;
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-  readonly labels: Int32Array;
-  readonly classes: readonly string[];
-  /** Where the images came from, for messages. */
-  readonly origin: string;
-}
+import type { ImageBlock } from "./dataset-spec.ts";
 
 /** Allocates u8 memory that worker threads can share. */
 export const sharedBytes = (length: number): Uint8Array<SharedArrayBuffer> =>

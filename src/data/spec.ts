@@ -1,18 +1,9 @@
 import { ManabiError } from "../core/errors.ts";
 import type { Dataset } from "./dataset.ts";
 import { concat, subset } from "./dataset.ts";
-import type { ImageFiles } from "./image-files.ts";
+import type { DatasetSpec } from "./dataset-spec.ts";
 import { ImageFileDataset } from "./image-files.ts";
-import type { ImageBlock } from "./memory.ts";
 import { ImageMemory } from "./memory.ts";
-
-/** A data set as plain data, from which any thread can open it. */
-export type DatasetSpec =
-  | { readonly kind: "memory"; readonly block: ImageBlock; readonly rows: Uint32Array | null }
-  | { readonly kind: "files"; readonly files: ImageFiles }
-  | { readonly kind: "subset"; readonly of: DatasetSpec; readonly indices: Uint32Array }
-  | { readonly kind: "concat"; readonly parts: readonly DatasetSpec[] }
-  | { readonly kind: "module"; readonly url: string; readonly args: readonly unknown[] };
 
 /** Opens the data set that `spec` describes. */
 export async function openDataset(spec: DatasetSpec): Promise<Dataset> {

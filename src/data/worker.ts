@@ -3,7 +3,7 @@ import type { Transferable } from "node:worker_threads";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Batch, BatchJob, BatchPlan } from "./batch.ts";
 import { BatchMaker } from "./batch.ts";
-import type { DatasetSpec } from "./spec.ts";
+import type { DatasetSpec } from "./dataset-spec.ts";
 import { openDataset } from "./spec.ts";
 
 /** What a worker is started with. */

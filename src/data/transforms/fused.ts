@@ -1,7 +1,8 @@
 import type { HostArray } from "../../core/dtype.ts";
 import type { Key } from "../../core/rng.ts";
 import { fold, Rng } from "../../core/rng.ts";
-import type { ImageBlock, ImageMemory } from "../memory.ts";
+import type { ImageBlock } from "../dataset-spec.ts";
+import type { ImageMemory } from "../memory.ts";
 import { randomWindow } from "./crop.ts";
 import { byteTable } from "./float.ts";
 import type { Transform } from "./literals.ts";
