@@ -1,0 +1,22 @@
+// Compiles to dist/: tsc, then the C sources that the native backend compiles on the user's machine.
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { node, root, setup } from "./setup.mjs";
+
+setup();
+node("node_modules/typescript/bin/tsc", "-p", ".");
+
+const native = "src/backends/native";
+cpSync(join(root, native, "kernel.h"), join(root, "dist", native, "kernel.h"));
+rmSync(join(root, "dist", native, "runtime"), { recursive: true, force: true });
+cpSync(join(root, native, "runtime"), join(root, "dist", native, "runtime"), { recursive: true });
+
+// What a deleted or renamed source has left behind would still be packed, or run as a test.
+for (const folder of ["src", "recipes", "test", "bench"]) {
+  const out = join(root, "dist", folder);
+  if (!existsSync(out)) continue;
+  for (const file of readdirSync(out, { recursive: true })) {
+    const source = /^(.*)(\.d\.ts|\.js)$/.exec(file)?.[1];
+    if (source && !existsSync(join(root, folder, `${source}.ts`))) rmSync(join(out, file));
+  }
+}
