@@ -66,6 +66,8 @@ const table: Record<string, Call> = {
   adaptiveAvgPool3d: adaptiveAvgPool(m.adaptiveAvgPool3d),
   adaptiveMaxPool1d: adaptiveMaxPool(m.adaptiveMaxPool1dWithIndices),
   adaptiveMaxPool2d: adaptiveMaxPool(m.adaptiveMaxPool2dWithIndices),
+  interpolate: ({ x }, options: m.InterpolateOptions) => m.interpolate(x, options),
+  padMode: ({ x }, { pads, mode }: { pads: Pair[]; mode: m.PadMode }) => m.pad(x, pads, { mode }),
 };
 
 await testFamily("spatial", callBy(table));
