@@ -1,4 +1,5 @@
-import { globalAvgPool, maxPool2d, relu, type Tensor } from "../index.ts";
+import { unknownName } from "../core/errors.ts";
+import { globalAvgPool, ManabiError, maxPool2d, relu, type Tensor } from "../index.ts";
 import { BatchNorm2d, Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
 
 /** What stands before the first stage. */
@@ -148,7 +149,21 @@ class Bottleneck extends Module {
   }
 }
 
+const shortcuts: readonly ResNetConfig["shortcut"][] = ["projection", "pad"];
 const blocks = { basic: BasicBlock, bottleneck: Bottleneck };
+
+function checkConfig({ block, stem, shortcut, layers, widths, inChannels, numClasses }: ResNetConfig): void {
+  if (!Object.hasOwn(blocks, block)) throw unknownName("ResNet block", block, Object.keys(blocks));
+  if (!Object.hasOwn(stems, stem)) throw unknownName("ResNet stem", stem, Object.keys(stems));
+  if (!shortcuts.includes(shortcut)) throw unknownName("ResNet shortcut", shortcut, shortcuts);
+  if (layers.length < 3 || layers.length > 4 || widths.length < layers.length)
+    throw new ManabiError(
+      `ResNet: layers [${layers}] and widths [${widths}]: there are 3 or 4 stages, with a number of blocks and a width each`,
+    );
+  for (const n of [...layers, ...widths, inChannels, numClasses])
+    if (!Number.isInteger(n) || n < 1)
+      throw new ManabiError(`ResNet: layers, widths, inChannels and numClasses are integers >= 1, got ${n}`);
+}
 
 /** Deep residual learning (He et al. 2015), with torchvision's keys: images [n, c, h, w] -> logits [n, classes]. */
 export class ResNet extends Module {
@@ -164,6 +179,7 @@ export class ResNet extends Module {
   constructor(options: Partial<ResNetConfig> = {}) {
     super();
     this.config = { ...defaults, ...options };
+    checkConfig(this.config);
     const { block, layers, widths, stem, inChannels, numClasses } = this.config;
     const { kernel, stride } = stems[stem];
     const { expansion } = blocks[block];
@@ -204,3 +220,5 @@ export class ResNet extends Module {
     return this.fc.forward(globalAvgPool(this.features(x)));
   }
 }
+
+export const create = (config: Partial<ResNetConfig>): ResNet => new ResNet(config);

@@ -4,17 +4,21 @@ import type { Module } from "../../src/nn/index.ts";
 
 const size = (shape: Shape) => shape.reduce((n, d) => n * d, 1);
 
-/** s(t, j) for j below `count`: pseudorandom numbers in [-1, 1). */
-export function signed(t: number, count: number): Float64Array<ArrayBuffer> {
+/** offset + scale s(t, j) for j below `count`, s pseudorandom in [-1, 1). A loop: a ResNet has 25 million of them. */
+function fill<A extends Float32Array | Float64Array>(values: A, t: number, offset = 0, scale = 1): A {
   const seed = Math.imul(t, 0x9e3779b1);
-  return Float64Array.from({ length: count }, (_, j) => {
+  for (let j = 0; j < values.length; j++) {
     let h = j ^ seed;
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
     h ^= h >>> 16;
-    return (h >>> 0) / 2 ** 31 - 1;
-  });
+    values[j] = offset + scale * ((h >>> 0) / 2 ** 31 - 1);
+  }
+  return values;
 }
+
+/** s(t, j) for j below `count`. */
+export const signed = (t: number, count: number): Float64Array => fill(new Float64Array(count), t);
 
 function offsetAndScale(key: string, shape: Shape): [offset: number, scale: number] {
   if (key.endsWith("running_var")) return [1, 0.5];
@@ -25,18 +29,12 @@ function offsetAndScale(key: string, shape: Shape): [offset: number, scale: numb
 
 /** `model` with generated weights. */
 export function generate<M extends Module>(model: M): M {
-  const state = new Map<string, HostArray>();
-  let t = 0;
-  for (const [key, { shape, dtype }] of model.variables()) {
-    const at = t++;
-    if (dtype !== "f32") state.set(key, { shape, dtype, data: new Int32Array(size(shape)) });
-    else {
-      const [offset, scale] = offsetAndScale(key, shape);
-      const data = Float32Array.from(signed(at, size(shape)), (s) => offset + scale * s);
-      state.set(key, { shape, dtype, data });
-    }
-  }
-  model.loadStateDict(state);
+  const state = [...model.variables()].map(([key, { shape, dtype }], t): [string, HostArray] => {
+    const count = size(shape);
+    if (dtype !== "f32") return [key, { shape, dtype, data: new Int32Array(count) }];
+    return [key, { shape, dtype, data: fill(new Float32Array(count), t, ...offsetAndScale(key, shape)) }];
+  });
+  model.loadStateDict(new Map(state));
   return model;
 }
 
