@@ -5,7 +5,8 @@ import { ManabiError } from "../core/errors.ts";
 import { loadCheckpoint, readNotes } from "../io/checkpoint.ts";
 import { latestCheckpoint } from "../io/checkpoint-folder.ts";
 import { createModel } from "../models/index.ts";
-import { type Classifier, type ClassifierCard, readCard } from "../train/classifier.ts";
+import type { Layer } from "../nn/container.ts";
+import { type ClassifierCard, readCard } from "../train/classifier.ts";
 import { readRunRecord } from "../train/run-record.ts";
 import { statefulOf } from "../train/state.ts";
 import { findRun } from "./commands/runs.ts";
@@ -14,7 +15,7 @@ import { findRun } from "./commands/runs.ts";
 export interface Trained {
   readonly checkpoint: string;
   readonly card: ClassifierCard;
-  readonly model: Classifier;
+  readonly model: Layer;
 }
 
 /** The classifier of a run (its best checkpoint, or its newest where none was scored or `last` is asked for) or of a

@@ -1,30 +1,43 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { ManabiError, nearest } from "../core/errors.ts";
 import { type KnownDataset, knownDatasets } from "./catalogue.ts";
 import type { Splits } from "./dataset.ts";
+import { readIdx } from "./idx.ts";
 import { type ImageFolderOptions, imageFolder } from "./image-folder.ts";
+import { idxFolder } from "./mnist.ts";
 import type { AcquireOptions } from "./sources.ts";
 
-/** A data set by name or path: its parts, and what is known of it (null for a folder). */
+/** A data set by name or path. */
 export interface OpenedSplits extends Splits {
+  /** By which it can be opened again: the name of a known data set, or the absolute path of a folder. */
+  readonly name: string;
+  /** What is known of it; null for a folder. */
   readonly known: KnownDataset | null;
 }
 
-/** The known data set called `name`, fetched where it is not in the cache, or else the folder of images at that path. */
+/** The known data set called `name`, fetched where it is not in the cache, or else what the folder at that path holds:
+ *  images sorted by class, or the four IDX files of a set like MNIST. */
 export async function openSplits(
   name: string,
   options: ImageFolderOptions & AcquireOptions = {},
 ): Promise<OpenedSplits> {
   const known = knownDatasets.find((dataset) => dataset.name === name) ?? null;
-  return { ...(known ? await known.load(options) : await openFolder(name, options)), known };
+  if (known) return { ...(await known.load(options)), name, known };
+  return { ...(await openFolder(name, options)), name: resolve(name), known };
 }
 
 async function openFolder(path: string, options: ImageFolderOptions): Promise<Splits> {
-  const isFolder = (await stat(path).catch(() => null))?.isDirectory() ?? false;
-  if (isFolder) return imageFolder(path, options);
-  const names = knownDatasets.map((dataset) => dataset.name);
-  const near = nearest(path, names);
-  throw new ManabiError(
-    `"${path}" is neither a folder nor a known data set; ${near.length ? `did you mean ${near.join(", ")}?` : `known: ${names.join(", ")}`}`,
-  );
+  if (!(await stat(path).catch(() => null))?.isDirectory()) {
+    const names = knownDatasets.map((dataset) => dataset.name);
+    const near = nearest(path, names);
+    const hint = near.length ? `did you mean ${near.join(", ")}?` : `known: ${names.join(", ")}`;
+    throw new ManabiError(`"${path}" is neither a folder nor a known data set; ${hint}`);
+  }
+  const labels = (await readdir(path)).find((file) => /^train-labels-idx1-ubyte(\.gz)?$/.test(file));
+  if (labels === undefined) return imageFolder(path, options);
+  const { data } = await readIdx(join(path, labels));
+  let last = 0;
+  for (const label of data) last = Math.max(last, label);
+  return idxFolder(path, [...Array(last + 1).keys()].map(String));
 }

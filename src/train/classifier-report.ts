@@ -1,20 +1,27 @@
+import { summarize } from "../models/summary.ts";
+import type { Layer } from "../nn/container.ts";
 import type { ClassifierCard } from "./classifier.ts";
 import type { Evaluation, Judged } from "./evaluate.ts";
-import { pictureOf } from "./pictures.ts";
+import { pictureOf, shrink } from "./pictures.ts";
 import type { ReportParts } from "./report/data.ts";
 import { percent } from "./report/format.ts";
 import { encodePng } from "./report/png.ts";
 
-/** What a report shows of an evaluation: confusion matrix, the worst mistakes and some samples as pictures. */
+/** Pictures in a report are at most this wide and high; that of a page of them stays small. */
+const thumbnail = 128;
+
+/** What a report shows of a classifier: its layers, the confusion matrix, the worst mistakes and some samples. */
 export async function classifierReport(
-  { classes, input }: ClassifierCard,
+  { model: { name }, classes, input }: ClassifierCard,
+  model: Layer,
   { confusion, mistakes, samples }: Evaluation,
 ): Promise<ReportParts> {
   const shape = [input.channels, input.height, input.width];
-  const png = ({ image }: Judged) => encodePng(pictureOf(image, shape, input.transforms));
+  const png = ({ image }: Judged) => encodePng(shrink(pictureOf(image, shape, input.transforms), thumbnail));
   const verdict = ({ truth, predicted, probability }: Judged) =>
     `${classes[predicted]} ${percent(probability, 1)}${truth === predicted ? "" : `, in truth ${classes[truth]}`}`;
   return {
+    model: { name, layers: summarize(model, [1, ...shape]).rows },
     confusion,
     mistakes: await Promise.all(
       mistakes.map(async (one) => ({

@@ -1,10 +1,5 @@
 import { FormatError } from "../core/errors.ts";
 import { centerCrop, grayscale, normalize, resize, type Transform } from "../data/transforms/literals.ts";
-import type { Module } from "../nn/module.ts";
-import type { Tensor } from "../ops/tensor.ts";
-
-/** A model from images f32 [b, c, h, w] to logits f32 [b, classes]. */
-export type Classifier = Module & { forward(x: Tensor): Tensor };
 
 /** What the model takes. */
 export interface ImageInput {
@@ -19,7 +14,7 @@ export interface ImageInput {
  *  checkpoint, so that one file is enough. */
 export interface ClassifierCard {
   /** Name in the registry of models, and the options it was made with. */
-  readonly model: { readonly name: string; readonly options: Readonly<Record<string, string | number>> };
+  readonly model: { readonly name: string; readonly options: Readonly<Record<string, unknown>> };
   readonly classes: readonly string[];
   readonly input: ImageInput;
   /** A known data set or a folder, and how its test part is drawn where it has none. */

@@ -1,8 +1,8 @@
 import { ManabiError } from "../core/errors.ts";
 import type { DataLoader } from "../data/loader.ts";
+import type { Layer } from "../nn/container.ts";
 import { jit } from "../ops/jit.ts";
 import { fromHost, type Tensor } from "../ops/tensor.ts";
-import type { Classifier } from "./classifier.ts";
 import { ConfusionMatrix } from "./metrics.ts";
 import type { Output } from "./output.ts";
 
@@ -39,10 +39,10 @@ export interface EvaluateOptions {
   readonly output?: Output;
 }
 
-const forwards = new WeakMap<Classifier, (x: Tensor) => Tensor>();
+const forwards = new WeakMap<Layer, (x: Tensor) => Tensor>();
 
 /** Logits of a batch in evaluation mode, compiled once for a model and a shape: f32 [b, c, h, w] -> [b, classes]. */
-export function predictLogits(model: Classifier, images: Tensor): Tensor {
+export function predictLogits(model: Layer, images: Tensor): Tensor {
   let forward = forwards.get(model);
   if (!forward) {
     forward = jit((x: Tensor) => model.forward(x));
@@ -57,9 +57,9 @@ export function predictLogits(model: Classifier, images: Tensor): Tensor {
   }
 }
 
-/** Runs a classifier over a loader without shuffling, transforms that draw at random, or soft labels. */
+/** Runs a classifier (images f32 [b, c, h, w] -> logits [b, classes]) over a loader without shuffling, transforms that draw at random, or soft labels. */
 export async function evaluateClassifier(
-  model: Classifier,
+  model: Layer,
   loader: DataLoader,
   { mistakes: mistakeLimit = 24, samples: sampleLimit = 12, output }: EvaluateOptions = {},
 ): Promise<Evaluation> {

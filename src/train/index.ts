@@ -18,7 +18,18 @@ export {
   text,
 } from "./args.ts";
 export type { CheckpointPolicy } from "./checkpoint-policy.ts";
+export { type ClassifierCard, cardNotes, type ImageInput, imageInput, readCard } from "./classifier.ts";
+export { classifierReport } from "./classifier-report.ts";
 export { type Environment, readEnvironment } from "./environment.ts";
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluateClassifier,
+  type Judged,
+  predictLogits,
+  topClasses,
+} from "./evaluate.ts";
+export { fetchProgress } from "./fetching.ts";
 export {
   accuracy,
   argmaxRows,
@@ -32,6 +43,7 @@ export {
 } from "./metrics.ts";
 export { type MetricRecord, type MetricValue, readMetrics } from "./metrics-log.ts";
 export type { OutputMode, OutputOptions, TextStream } from "./output.ts";
+export { contactSheet, pictureOf } from "./pictures.ts";
 export { type ProgressPlan, showDuration, showNumber } from "./progress.ts";
 export {
   type ExecuteOptions,
@@ -70,3 +82,4 @@ export {
   type RunSummary,
   readRun,
 } from "./runs.ts";
+export type { Part } from "./state.ts";

@@ -21,6 +21,25 @@ export function pictureOf(
   return { width, height, channels: shown, data };
 }
 
+/** A picture whose longer side is at most `side`, by averages of squares of pixels. */
+export function shrink(picture: Picture, side: number): Picture {
+  const factor = Math.ceil(Math.max(picture.width, picture.height) / side);
+  if (factor === 1) return picture;
+  const { channels } = picture;
+  const [width, height] = [Math.floor(picture.width / factor), Math.floor(picture.height / factor)];
+  const data = new Uint8Array(width * height * channels);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (let dy = 0; dy < factor; dy++)
+          for (let dx = 0; dx < factor; dx++)
+            sum += picture.data[((y * factor + dy) * picture.width + x * factor + dx) * channels + c];
+        data[(y * width + x) * channels + c] = Math.round(sum / factor ** 2);
+      }
+  return { width, height, channels, data };
+}
+
 /** Pictures in rows of `columns` with a line of two pixels between them; all of the first one's size. */
 export function contactSheet(pictures: readonly Picture[], columns: number): Picture {
   const [first] = pictures;

@@ -14,6 +14,8 @@ export interface Recipe<S extends ArgSpec = ArgSpec> {
   readonly smoke: Partial<ArgValues<S>>;
   /** The value by which the best checkpoint is chosen and runs are compared. */
   readonly metric: Metric | null;
+  /** Throws when the arguments cannot work, before a run folder is made. */
+  check?(args: ArgValues<S>): Promise<void>;
   run(args: ArgValues<S>, run: Run): Promise<void>;
 }
 
@@ -23,6 +25,7 @@ export interface RecipeDefinition<S extends ArgSpec> {
   readonly args: S;
   readonly smoke: Partial<ArgValues<NoInfer<S>>>;
   readonly metric?: Metric;
+  check?(args: ArgValues<NoInfer<S>>): Promise<void>;
   run(args: ArgValues<NoInfer<S>>, run: Run): Promise<void>;
 }
 
@@ -57,6 +60,7 @@ export async function execute<S extends ArgSpec>(
   const { name = recipe.name, ...rest } = options;
   if (name === null) throw new ManabiError(`the recipe "${recipe.title}" has no name; give one`);
   const values = checkArgs(recipe.args, args);
+  await recipe.check?.(values);
   return attend(
     await Run.create({ ...rest, recipe: name, title: recipe.title, args: values, metric: recipe.metric }),
     (run) => recipe.run(values, run),

@@ -6,7 +6,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
 import type { ProgressListener } from "../data/download.ts";
-import { makeFolder, writeAtomic } from "../io/atomic.ts";
+import { makeFolder, removeLeftovers, writeAtomic } from "../io/atomic.ts";
 import { loadCheckpoint, type Parts, readCheckpoint, type SaveOptions } from "../io/checkpoint.ts";
 import { CheckpointFolder, latestCheckpoint } from "../io/checkpoint-folder.ts";
 import type { Stateful, StateTree } from "../io/state.ts";
@@ -150,6 +150,7 @@ export class Run {
   static async resume(folder: string, options: SessionOptions = {}): Promise<Run> {
     const record = await readRunRecord(folder);
     refuseRunning(folder, record);
+    for (const part of ["", "samples"]) await removeLeftovers(join(folder, part));
     if (currentStatus(record) === "done") throw new ManabiError(`${folder} is finished; there is nothing to resume`);
     const output = Output.from(options.output);
     const checkpoint = await latestCheckpoint(join(folder, "checkpoints"), (message) => output.warn(message));
@@ -217,6 +218,7 @@ export class Run {
     });
     if (this.#resumeFrom) {
       await loadCheckpoint(this.#resumeFrom, this.#parts);
+      await this.#checkpoints.prune(this.step); // the process may have been killed between saving and pruning
       this.#saved = JSON.stringify(this.#cursor());
       this.output.info(`resuming at step ${this.step} from ${this.#resumeFrom}`);
     }
@@ -305,12 +307,14 @@ export class Run {
     await attempt(() => (status === "done" ? this.checkpoint() : this.flush()));
     if (this.output.live && this.step > 0) this.progress.show();
     record.status = errors.length ? "failed" : status;
+    record.time = this.seconds;
     record.error = errors.length ? String(errors[0] instanceof Error ? errors[0].message : errors[0]) : null;
     record.sessions[record.sessions.length - 1].ended = new Date().toISOString();
     await attempt(() => this.#log.close());
     await attempt(() => this.#events.close());
+    // The record comes last: once it says "done", a run is not resumed, so nothing may be missing.
+    await attempt(async () => void (await writeReport(this.folder, this.#report, record)));
     await attempt(() => this.#writeRecord());
-    await attempt(async () => void (await writeReport(this.folder, this.#report)));
     this.output.event("end", { status: record.status, step: this.step, best: record.best, metrics: record.metrics });
     if (error === null && errors.length) throw errors[0];
   }

@@ -2,17 +2,17 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomic } from "../../io/atomic.ts";
 import { readMetrics } from "../metrics-log.ts";
-import { readRunRecord } from "../run-record.ts";
+import { type RunRecord, readRunRecord } from "../run-record.ts";
 import type { ReportParts, ReportPicture } from "./data.ts";
 import { renderReport } from "./page.ts";
 
 /** The newest of a run's sample pictures are shown. */
 const sampleLimit = 24;
 
-/** Writes `report.html` of a run folder from its record, its metrics, its samples and what the recipe adds; returns
- *  the path. */
-export async function writeReport(folder: string, parts: ReportParts): Promise<string> {
-  const record = await readRunRecord(folder);
+/** Writes `report.html` of a run folder from its record (by default the one on disk), its metrics, its samples and what
+ *  the recipe adds; returns the path. */
+export async function writeReport(folder: string, parts: ReportParts, known?: RunRecord): Promise<string> {
+  const record = known ?? (await readRunRecord(folder));
   const metrics = await readMetrics(join(folder, "metrics.jsonl"));
   const samples = parts.samples ?? (await readSamples(join(folder, "samples")));
   const path = join(folder, "report.html");

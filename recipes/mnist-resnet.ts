@@ -1,0 +1,89 @@
+import { crossEntropy, jit, manualSeed, type Tensor, valueAndGrad } from "manabi";
+import { DataLoader, normalize, openSplits, randomCrop } from "manabi/data";
+import { createModel } from "manabi/models";
+import { initialize } from "manabi/nn";
+import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
+import {
+  type ClassifierCard,
+  cardNotes,
+  classifierReport,
+  evaluateClassifier,
+  float,
+  imageInput,
+  int,
+  recipe,
+  text,
+} from "manabi/train";
+
+/** A small ResNet (77,754 parameters) on MNIST, the first thing to run.
+ *
+ *      manabi train mnist-resnet
+ */
+export default recipe({
+  title: "A small ResNet on MNIST",
+  args: {
+    data: text("mnist", "mnist, fashion-mnist, or a folder with IDX files of the same form"),
+    seed: int(1, "initialization, order and augmentation", { min: 0 }),
+    epochs: int(4, "passes over the training images", { min: 1 }),
+    batchSize: int(128, "images per step", { min: 2 }),
+    lr: float(0.2, "peak learning rate", { min: 0 }),
+    weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
+    labelSmoothing: float(0.1, "part of the target spread over all classes", { min: 0, max: 1 }),
+    shift: int(2, "pixels by which training images are shifted at most", { min: 0 }),
+  },
+  smoke: { epochs: 1 },
+  metric: { name: "test/accuracy", goal: "max" },
+  async run({ data, seed, epochs, batchSize, lr, weightDecay, labelSmoothing, shift }, run) {
+    const { name, known, ...splits } = await openSplits(data, { onProgress: run.fetching });
+    const { mean, std, imageShape } = known ?? { mean: [0.1307], std: [0.3081], imageShape: [28, 28, 1] as const };
+    const scale = normalize(mean, std);
+    const shifted = randomCrop([imageShape[0], imageShape[1]], { padding: shift });
+    const train = new DataLoader(splits.train, {
+      batchSize,
+      seed,
+      shuffle: true,
+      dropLast: true,
+      transforms: [shifted, scale],
+    });
+    const test = new DataLoader(splits.test, { batchSize: 500, transforms: [scale] });
+
+    const card: ClassifierCard = {
+      model: { name: "mnist_resnet", options: { numClasses: splits.classes.length } },
+      classes: splits.classes,
+      input: imageInput(imageShape, mean, std),
+      data: { name, testFraction: 0.2, seed: 0 },
+    };
+    manualSeed(seed);
+    const model = initialize(await createModel(card.model.name, card.model.options), seed);
+    const steps = epochs * train.length;
+    const opt = optimizer(model, sgd({ lr: oneCycle(lr, steps), momentum: 0.9, nesterov: true, weightDecay }), {
+      groups: [noDecay],
+    });
+    const step = jit((x: Tensor, y: Tensor) => {
+      const [loss, grads] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), y, { labelSmoothing }));
+      opt.update(grads);
+      return loss;
+    });
+
+    await run.begin(
+      { model, optimizer: opt, data: train },
+      { steps, epochs, itemsPerStep: batchSize, unit: "images", notes: cardNotes(card) },
+    );
+    const evaluate = async () => {
+      const scores = await evaluateClassifier(model, test, { output: run.output });
+      run.report(await classifierReport(card, model, scores));
+      return scores;
+    };
+    // A run that was stopped after its last epoch has only the report to write.
+    if (run.epoch === epochs) await evaluate();
+    while (run.epoch < epochs) {
+      for await (const [x, y] of train.epoch(run.epoch)) {
+        run.log({ step: run.step + 1, loss: step(x, y), lr: opt.lr });
+        await run.checkpointIfDue();
+      }
+      const { loss, accuracy } = await evaluate();
+      run.log({ epoch: run.epoch + 1, "test/loss": loss, "test/accuracy": accuracy });
+      await run.checkpointIfDue();
+    }
+  },
+});
