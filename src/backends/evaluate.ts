@@ -23,6 +23,9 @@ export function recording<T>(fn: () => T): T {
   }
 }
 
+/** Whether a gradient may still be taken through what is computed now. */
+export const isRecording = (): boolean => recordings > 0;
+
 /** Values of nodes that were evaluated while recording. */
 const values = new WeakMap<Node, TypedArray>();
 

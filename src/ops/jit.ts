@@ -1,10 +1,10 @@
 import type { Executable, Timing } from "../backends/backend.ts";
-import { evaluate } from "../backends/evaluate.ts";
+import { evaluate, isRecording } from "../backends/evaluate.ts";
 import { backend } from "../backends/select.ts";
 import type { TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { DataAttrs, Graph, Node } from "../graph/node.ts";
-import { type Cell, type Trace, withTrace } from "../graph/variable.ts";
+import { activeTrace, type Cell, type Trace, withTrace } from "../graph/variable.ts";
 import { data, dataPrim, input } from "../primitives/leaf.ts";
 import { Tensor } from "./tensor.ts";
 import { leaves, rebuild, type Tree } from "./tree.ts";
@@ -26,11 +26,19 @@ interface Program {
   readonly rebuild: (tensors: readonly Tensor[]) => unknown;
 }
 
-/** Options that are not tensors: part of the signature. */
-type Static = string | number | boolean | null | undefined;
+/** Tensors, and options that are part of the signature, in arrays and records. */
+type Argument =
+  | Tensor
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | readonly Argument[]
+  | { readonly [key: string]: Argument };
 
 /** A jitted function. */
-export interface Jitted<A extends readonly (Tree | Static)[], R> {
+export interface Jitted<A extends readonly Argument[], R> {
   (...args: A): R;
   /** The compiled program for these arguments as text. */
   describe(...args: A): string;
@@ -43,7 +51,7 @@ export interface Jitted<A extends readonly (Tree | Static)[], R> {
  * records it; later calls replay the recording as one program. Assignments to variables are part of it. Whatever else
  * the function does, such as printing, happens only while recording.
  */
-export function jit<A extends readonly (Tree | Static)[], R extends Tree | undefined | void>(
+export function jit<A extends readonly Argument[], R extends Tree | undefined | void>(
   fn: (...args: A) => R,
 ): Jitted<A, R> {
   const programs = new Map<string, Program[]>();
@@ -62,6 +70,8 @@ export function jit<A extends readonly (Tree | Static)[], R extends Tree | undef
   };
 
   const call = (...args: A): R => {
+    // Inside of another recording, or where a gradient is taken, the function is part of what surrounds it.
+    if (activeTrace() || isRecording()) return fn(...args);
     const { program, tensors } = find(args);
     return replay(program, tensors) as R;
   };
@@ -82,6 +92,11 @@ function signature(args: readonly unknown[], tensors: Tensor[]): string {
       tensors.push(x);
       key += `|${x.dtype}[${x.shape}]`;
     } else if (x !== null && typeof x === "object") {
+      if (!Array.isArray(x) && Object.getPrototypeOf(x) !== Object.prototype)
+        throw new ManabiError(
+          `jit: an argument is a ${x.constructor?.name ?? "object"}; arguments are tensors, arrays, records and plain ` +
+            "values; use modules and other objects from outside of the function",
+        );
       key += `|${Array.isArray(x) ? "[" : "{"}`;
       for (const [k, v] of Object.entries(x)) {
         key += `,${k}`;
@@ -167,8 +182,9 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
 function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]): TypedArray[] {
   const unknown = cells.filter((c) => c.node.prim !== dataPrim).map((c) => c.node);
   if (unknown.length) evaluate(unknown);
-  for (const i of assigned) own(cells[i]);
+  // Before variables get memory of their own: an argument may be the value of one.
   const inputs: TypedArray[] = evaluate(tensors.map((t) => t.node));
+  for (const i of assigned) own(cells[i]);
   for (const cell of cells) inputs.push(valuesOf(cell));
   for (const read of feeds) inputs.push(read());
   return inputs;
