@@ -21,7 +21,8 @@ export interface CustomVjpAttrs {
  * Backends see a `stopGradient`.
  */
 export const customVjpPrim: Primitive<CustomVjpAttrs> = {
-  ...stopGradientPrim,
+  name: stopGradientPrim.name,
+  infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
   vjp: ({ ct, out, inputs: [, ...inputs], attrs }) => [null, ...attrs.rule({ ct, out, inputs, attrs })],
 };
 export const customVjp = (value: Node, inputs: readonly Node[], attrs: CustomVjpAttrs): Node =>
