@@ -29,7 +29,7 @@ struct column_range {
   int64_t lo[3], hi[3], images;
   int64_t box_lo[3], image_from, image_to; /* position at the start of the box; steps between images */
   int indexed;
-  int overlap; /* the last vector of a row may begin inside the one before it, so that it is full: both write the same */
+  int overlap; /* the last vector of a row may begin inside the one before it and so be full: both write the same */
 };
 
 struct cursor {

@@ -229,7 +229,8 @@ static void gather_task(void *ctx, int64_t task, int thread) {
 
   real *panels = mnb_scratch(thread);
   real *boxes = panels + (g->indexed ? 0 : CHUNK * g->depth_slice + TILE_COLS);
-  struct columns *list = (struct columns *)(boxes + (plan->in_place ? 0 : (group1 - group0) * images * g->box_elements));
+  int64_t box_elements = plan->in_place ? 0 : (group1 - group0) * images * g->box_elements;
+  struct columns *list = (struct columns *)(boxes + box_elements);
   list = (struct columns *)(((uintptr_t)list + MNB_ALIGN - 1) / MNB_ALIGN * MNB_ALIGN);
   const real *base = boxes;
   int64_t group_from = images * g->box_elements, image_volume = plan->groups * plan->channels * plan->source_volume;

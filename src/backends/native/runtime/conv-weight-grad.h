@@ -79,7 +79,9 @@ static void add_products(const real *base, const int64_t *offset, const int64_t 
   }
 }
 
-static int64_t panel_elements(const struct weight_grad *g) { return mnb_round_up(g->positions * TILE_COLS + LANES, 16); }
+static int64_t panel_elements(const struct weight_grad *g) {
+  return mnb_round_up(g->positions * TILE_COLS + LANES, 16);
+}
 
 static void weight_grad_task(void *ctx, int64_t task, int thread) {
   const struct weight_grad *g = ctx;
@@ -92,7 +94,8 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
   int64_t all_rows = plan->channels * plan->volume;
   real *sums = g->sums + (group * g->image_splits + image_split) * all_rows * g->out_pitch + c0 * plan->volume * TILE_COLS;
   real *panel = mnb_scratch(thread), *box_memory = panel + panel_elements(g);
-  int64_t *from = (int64_t *)(box_memory + (plan->in_place ? 0 : mnb_round_up(g->images * g->box_elements, 16)));
+  int64_t box_elements = plan->in_place ? 0 : mnb_round_up(g->images * g->box_elements, 16);
+  int64_t *from = (int64_t *)(box_memory + box_elements);
   int64_t image_volume = plan->groups * plan->channels * plan->source_volume;
   int accumulate = 0;
   int64_t last = mnb_split(g->units, g->image_splits, image_split + 1);

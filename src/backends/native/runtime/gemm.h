@@ -283,7 +283,8 @@ COLD static void direct_products(struct batch *batch) {
   const struct gemm *g = &batch->first;
   if (mnb_scratch_reserve(direct_scratch_bytes()) != 0) return;
   int64_t tiles = mnb_ceil_div(g->m, TILE_ROWS), panels = mnb_ceil_div(g->n, TILE_COLS);
-  int64_t wanted = mnb_threads() == 1 ? 1 : mnb_min(2 * mnb_threads(), batch->count * g->m * g->n * g->k / TASK_PRODUCTS);
+  int64_t products = batch->count * g->m * g->n * g->k;
+  int64_t wanted = mnb_threads() == 1 ? 1 : mnb_min(2 * mnb_threads(), products / TASK_PRODUCTS);
   wanted = mnb_max(1, mnb_ceil_div(wanted, batch->count));
   if (g->b_col == 1) { /* B needs no packing: cut the rows first */
     batch->row_blocks = mnb_min(tiles, wanted);
@@ -293,7 +294,7 @@ COLD static void direct_products(struct batch *batch) {
     batch->row_blocks = mnb_min(tiles, mnb_ceil_div(wanted, batch->col_blocks));
   }
   int64_t tasks = batch->count * batch->row_blocks * batch->col_blocks;
-  int small = wanted == 1 && batch->count * g->m * g->n * g->k <= TASK_PRODUCTS;
+  int small = wanted == 1 && products <= TASK_PRODUCTS;
   (small ? mnb_serial : mnb_parallel)(tasks, direct_task, batch);
 }
 

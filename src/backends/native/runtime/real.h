@@ -54,7 +54,7 @@ INLINE real sum_lanes(vec v) {
 
 /* All ones in the first n lanes; and a vector with the other lanes set to zero. */
 INLINE lane_mask first_lanes(int n) {
-  lane_mask mask;
+  lane_mask mask = {0};
   for (int l = 0; l < LANES; l++) mask[l] = l < n ? -1 : 0;
   return mask;
 }

@@ -16,7 +16,9 @@ struct entry {
 
 enum { DIGITS = KEY_BITS / 8, INSERTION_LENGTH = 32, HEAP_SHARE = 8, HEAP_LENGTH = 1 << 12 };
 
-static inline int before(struct entry a, struct entry b) { return a.key < b.key || (a.key == b.key && a.index < b.index); }
+static inline int before(struct entry a, struct entry b) {
+  return a.key < b.key || (a.key == b.key && a.index < b.index);
+}
 
 static void insertion_sort(struct entry *e, int64_t n) {
   for (int64_t i = 1; i < n; i++) {
@@ -76,7 +78,8 @@ static void select_first(struct entry *e, int64_t n, int64_t limit) {
 }
 
 /* The first `limit` of n entries in sorted order; `other` has room for n. */
-static __attribute__((noinline)) const struct entry *sort_entries(struct entry *e, struct entry *other, int64_t n, int64_t limit) {
+static __attribute__((noinline)) const struct entry *sort_entries(struct entry *e, struct entry *other, int64_t n,
+                                                                  int64_t limit) {
   if (limit > 0 && limit <= n / HEAP_SHARE && limit <= HEAP_LENGTH) select_first(e, n, limit);
   else if (n <= INSERTION_LENGTH) insertion_sort(e, n);
   else return radix_sort(e, other, n);
