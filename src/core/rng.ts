@@ -107,6 +107,27 @@ export class Rng {
     return Math.sqrt(-2 * Math.log((a + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * b) / 2 ** 32);
   }
 
+  /** Fills with normals of deviation `std` around `mean`, both numbers of every Box-Muller pair. */
+  fillNormal(values: Float32Array | Float64Array, mean: number, std: number): void {
+    for (let i = 0; i < values.length; i += 2) {
+      const [a, b] = this.#draw();
+      const radius = std * Math.sqrt(-2 * Math.log((a + 1) / 2 ** 32));
+      const angle = (2 * Math.PI * b) / 2 ** 32;
+      values[i] = mean + radius * Math.cos(angle);
+      if (i + 1 < values.length) values[i + 1] = mean + radius * Math.sin(angle);
+    }
+  }
+
+  /** Fills with uniforms from low to high of 32 random bits each. */
+  fillUniform(values: Float32Array | Float64Array, low: number, high: number): void {
+    const scale = (high - low) / 2 ** 32;
+    for (let i = 0; i < values.length; i += 2) {
+      const [a, b] = this.#draw();
+      values[i] = low + scale * a;
+      if (i + 1 < values.length) values[i + 1] = low + scale * b;
+    }
+  }
+
   /** Gamma with shape `alpha` > 0 and scale 1 (Marsaglia and Tsang 2000). */
   gamma(alpha: number): number {
     if (alpha < 1) return this.gamma(alpha + 1) * (1 - this.uniform()) ** (1 / alpha);

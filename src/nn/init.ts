@@ -1,4 +1,5 @@
 import { arrayType, type DType, type TypedArray } from "../core/dtype.ts";
+import { ManabiError } from "../core/errors.ts";
 import { type Key, Rng } from "../core/rng.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 
@@ -6,11 +7,12 @@ import { type Shape, sizeOf } from "../core/shape.ts";
 export type Initializer = (shape: Shape, dtype: DType, key: Key) => TypedArray;
 
 const fill =
-  (next: (rng: Rng) => number): Initializer =>
+  (into: (values: Float32Array | Float64Array, rng: Rng) => void): Initializer =>
   (shape, dtype, key) => {
     const values = new (arrayType(dtype))(sizeOf(shape));
-    const rng = new Rng(key);
-    for (let i = 0; i < values.length; i++) values[i] = next(rng);
+    if (!(values instanceof Float32Array || values instanceof Float64Array))
+      throw new ManabiError(`init: random initial values are f32 or f64, this parameter is ${dtype}`);
+    into(values, new Rng(key));
     return values;
   };
 
@@ -20,14 +22,16 @@ export const constantInit =
     new (arrayType(dtype))(sizeOf(shape)).fill(value) as TypedArray;
 export const zeros = constantInit(0);
 export const ones = constantInit(1);
-export const uniform = (low: number, high: number): Initializer => fill((rng) => rng.uniform(low, high));
-export const normal = (mean = 0, std = 1): Initializer => fill((rng) => mean + std * rng.normal());
+export const uniform = (low: number, high: number): Initializer =>
+  fill((values, rng) => rng.fillUniform(values, low, high));
+export const normal = (mean = 0, std = 1): Initializer => fill((values, rng) => rng.fillNormal(values, mean, std));
 /** Normal within two standard deviations of the mean; what falls outside is drawn again. */
 export const truncatedNormal = (mean = 0, std = 1): Initializer =>
-  fill((rng) => {
-    for (;;) {
-      const x = rng.normal();
-      if (Math.abs(x) <= 2) return mean + std * x;
+  fill((values, rng) => {
+    for (let i = 0; i < values.length; i++) {
+      let x = rng.normal();
+      while (Math.abs(x) > 2) x = rng.normal();
+      values[i] = mean + std * x;
     }
   });
 
