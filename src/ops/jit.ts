@@ -51,6 +51,7 @@ export interface Jitted<A extends readonly Argument[], R> {
  * records it; later calls replay the recording as one program. Assignments to variables are part of it. Whatever else
  * the function does, such as printing, happens only while recording.
  */
+// biome-ignore lint/suspicious/noConfusingVoidType: a step may return nothing
 export function jit<A extends readonly Argument[], R extends Tree | undefined | void>(
   fn: (...args: A) => R,
 ): Jitted<A, R> {
@@ -111,7 +112,24 @@ function signature(args: readonly unknown[], tensors: Tensor[]): string {
   return key;
 }
 
+/** The graph that `jit(fn)` compiles for these arguments. */
+export function traceGraph<A extends readonly Argument[]>(fn: (...args: A) => unknown, ...args: A): Graph {
+  const tensors: Tensor[] = [];
+  signature(args, tensors);
+  return trace(fn, args, tensors).graph;
+}
+
+/** What one call of a function does, before it is compiled. */
+interface Recording extends Omit<Program, "executable"> {
+  readonly graph: Graph;
+}
+
 function record(fn: (...args: never[]) => unknown, args: readonly unknown[], tensors: readonly Tensor[]): Program {
+  const { graph, ...rest } = trace(fn, args, tensors);
+  return { executable: backend().compile(graph), ...rest };
+}
+
+function trace(fn: (...args: never[]) => unknown, args: readonly unknown[], tensors: readonly Tensor[]): Recording {
   const placeholders = tensors.map((t) => input(t));
   const cells: Cell[] = [];
   const before = new Map<Cell, Node>();
@@ -119,7 +137,7 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
   const guards: Guard[] = [];
   const fed: Node[] = [];
   const feeds: (() => TypedArray)[] = [];
-  const trace: Trace = {
+  const recorder: Trace = {
     read(cell) {
       let node = current.get(cell);
       if (!node) {
@@ -131,7 +149,7 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
       return node;
     },
     write(cell, value) {
-      trace.read(cell);
+      recorder.read(cell);
       current.set(cell, value);
     },
     feed(spec, read) {
@@ -152,7 +170,7 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
       return Object.fromEntries(Object.entries(x).map(([k, v]) => [k, stand(v)]));
     return x;
   };
-  const result = withTrace(trace, () => {
+  const result = withTrace(recorder, () => {
     const value = fn(...(args.map(stand) as never[])) as Tree | undefined | Promise<unknown>;
     if (value instanceof Promise) throw new ManabiError("jit: the function must not be async; await outside of it");
     // A returned variable stands for its value at the end of the step.
@@ -168,7 +186,7 @@ function record(fn: (...args: never[]) => unknown, args: readonly unknown[], ten
   };
   const { tree } = result;
   return {
-    executable: backend().compile(graph),
+    graph,
     cells,
     assigned,
     guards,
