@@ -79,9 +79,9 @@ function independent(list: readonly Instruction[], a: number, b: number): boolea
   return true;
 }
 
-const reductionsOf = (kernel: Kernel): Reduce[] => {
+const reductionsOf = (stores: readonly Store[]): Reduce[] => {
   const found = new Set<Reduce>();
-  for (const { value } of kernel.stores)
+  for (const { value } of stores)
     walk(value, (e) => {
       if (e.op === "reduce") found.add(e);
     });
@@ -105,7 +105,7 @@ function oneDomain(reductions: readonly Reduce[]): boolean {
 function mergePair(first: KernelInstruction, second: KernelInstruction): KernelInstruction | null {
   const [a, b] = [first.kernel, second.kernel];
   if (sizes(a.axes) !== sizes(b.axes) || a.axes.length === 0) return null;
-  const [ra, rb] = [reductionsOf(a), reductionsOf(b)];
+  const [ra, rb] = [reductionsOf(a.stores), reductionsOf(b.stores)];
   if ((ra.length === 0) !== (rb.length === 0) || !oneDomain([...ra, ...rb])) return null;
   const targets = [...writes(first), ...writes(second)];
   if (new Set(targets).size < targets.length) return null;
@@ -145,7 +145,7 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
       const store = stored.get(second.buffers[load.buffer]);
       if (store) {
         // What the first kernel has just stored at this position needs no load.
-        if (store.index.key === load.index.key && ra.length === 0) return store.value;
+        if (store.index.key === load.index.key) return store.value;
         allowed = false;
       }
       const buffer = numbers[load.buffer];
@@ -161,8 +161,9 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
     const at = overwritten.get(root(buffers[load.buffer]));
     if (at !== undefined && (ra.length > 0 || at !== load.index.key)) allowed = false;
   }
-  if (!allowed || !shares(first, second, stored)) return null;
   const stores = [...kept, ...added];
+  // A result of the first that stands in the terms of a reduction of the second is not known yet.
+  if (!allowed || !oneDomain(reductionsOf(stores)) || !shares(first, second, stored)) return null;
   // What the second kernel read from the first one's results is loaded no more.
   return withStores({ kind: "kernel", buffers, kernel: { axes: a.axes, buffers: kinds, stores } }, stores);
 }
