@@ -45,10 +45,21 @@ function classWeights(name: string, x: Tensor, weight: Tensor): Tensor {
   return lined.broadcastTo(x.shape);
 }
 
-/** Class indices of the positions of scores `x` [n, c, d..]. */
+/** Whether a class is the one of its position: index [n, 1, d..] -> [n, c, d..] like x. */
+const hits = (x: Tensor, index: Tensor): Tensor => index.eq(new Tensor(iota(x.shape, 1)));
+
+/**
+ * x [n, c, d..] at the classes index [n, 1, d..], as [n, d..]. The gradient compares class numbers, which melts into the
+ * pass that makes the gradient of the scores; that of a gather is a scatter through memory.
+ */
+const atClass = customVjp(
+  (x: Tensor, index: Tensor) => x.gather(1, index.clamp(0, x.shape[1] - 1)).squeeze(1),
+  ({ ct, inputs: [x, index] }) => [where(hits(x, index), ct.unsqueeze(1), 0), null],
+);
+
+/** Class indices of the positions of scores x [n, c, d..]. */
 class Labels {
-  /** Whether a class is the target of its position, [n, c, d..]. */
-  readonly hit: Tensor;
+  readonly index: Tensor; // [n, 1, d..]
   /** Whether a position counts, [n, d..]. */
   readonly counts: Tensor;
   /** Whether the index of a position is neither a class nor ignored, [n, d..]. */
@@ -64,16 +75,14 @@ class Labels {
       throw new ManabiError(`${name}: class indices are integers, the target is ${target.dtype}; cast it to "i32"`);
     const [n, classes, ...rest] = x.shape;
     const index = target.cast("i32").reshape([n, ...rest]);
-    // A comparison with the class number in place of a gather: it melts into the passes over the scores, and its
-    // gradient into theirs, where the gradient of a gather is a scatter through memory.
-    this.hit = index.unsqueeze(1).eq(new Tensor(iota(x.shape, 1)));
+    this.index = index.unsqueeze(1);
     this.counts = index.ne(ignoreIndex);
     this.stray = this.counts.and(index.lt(0).or(index.ge(classes)));
   }
 
-  /** `x` [n, c, d..] at the target class of each position, 0 where there is none. */
+  /** `x` [n, c, d..] at the target class of each position; anything where it is ignored or stray. */
   of(x: Tensor): Tensor {
-    return where(this.hit, x, 0).sum(1);
+    return atClass(x, this.index);
   }
 
   /**
@@ -152,7 +161,7 @@ export function multiMarginLoss(logits: Tensor, target: Tensor, options: MultiMa
   if (x.rank !== 2) throw new ShapeError(`multiMarginLoss: scores are [c] or [n, c], got ${showShape(x.shape)}`);
   const labels = new Labels("multiMarginLoss", x, target, positions, -1);
   const gap = x.sub(labels.of(x).unsqueeze(1)).add(margin);
-  const violation = where(labels.hit.or(gap.le(0)), 0, gap);
+  const violation = where(hits(x, labels.index).or(gap.le(0)), 0, gap);
   const w = weight && classWeights("multiMarginLoss", x, weight);
   const losses = (p === 2 ? violation.square() : violation).mean(1);
   const counted = where(labels.stray.or(labels.counts.not()), Number.NaN, w ? losses.mul(labels.of(w)) : losses);
