@@ -144,9 +144,13 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Removes temporary files that killed processes left in `folder`; those of running processes stay. */
+/** Removes temporary files that killed processes left in `folder`, if there is one; those of running processes stay. */
 export async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
+  const names = await readdir(folder).catch((error) => {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  });
+  for (const name of names) {
     const pid = Number(/^\..+\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name)?.[1]);
     const path = resolve(folder, name);
     // In a container every process may get the same id, so our own id proves nothing: ask our own list.

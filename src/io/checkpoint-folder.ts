@@ -87,11 +87,16 @@ export class CheckpointFolder {
     const scored: SaveOptions["notes"] = score === undefined ? {} : { score: String(score) };
     await saveCheckpoint(path, parts, { check, notes: { ...notes, ...scored, step: String(step) } });
     if (score !== undefined) await this.#promote(path, step, score);
-    // A step beyond this one is of an abandoned course: the run has gone back to an earlier checkpoint.
-    const steps = await listSteps(this.path);
-    const kept = steps.filter((entry) => entry.step <= step).slice(-this.keep);
-    for (const entry of steps) if (!kept.some((k) => k.step === entry.step)) await rm(entry.path, { force: true });
+    await this.prune(step);
     return path;
+  }
+
+  /** Removes all but the newest checkpoints up to `step`, and those beyond it: they are of an abandoned course, for the
+   *  run has gone back to an earlier checkpoint. */
+  async prune(step: number): Promise<void> {
+    const steps = await listSteps(this.path);
+    const kept = new Set(steps.filter((entry) => entry.step <= step).slice(-this.keep));
+    for (const entry of steps) if (!kept.has(entry)) await rm(entry.path, { force: true });
   }
 
   /** The newest good checkpoint, as `latestCheckpoint`. */

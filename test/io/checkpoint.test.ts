@@ -187,6 +187,14 @@ test("a folder that was left between saving and promoting is put right", async (
   assert.equal((await readCheckpoint(again.best.path)).notes.step, "2");
 });
 
+test("what a killed process did not prune is pruned later", async () => {
+  const path = await fresh();
+  const part = box({ w: f32(0) });
+  for (const step of [1, 2, 3, 9]) await saveCheckpoint(join(path, `step-00000000${step}.safetensors`), { part });
+  await (await CheckpointFolder.open(path, { keep: 2 })).prune(3);
+  assert.deepEqual(await names(path), ["step-2.safetensors", "step-3.safetensors"]);
+});
+
 test("corrupt checkpoints are skipped with a warning", async () => {
   const path = await fresh();
   const folder = await CheckpointFolder.open(path);
