@@ -1,6 +1,6 @@
 import type { DType } from "../core/dtype.ts";
 import { type Expr, indicesOf, rewriter, walk } from "./expr.ts";
-import { type Idx, type LoopVar, literal, ofVar } from "./idx.ts";
+import { addIdx, type Idx, type LoopVar, literal, ofVar, scaleIdx } from "./idx.ts";
 
 export interface KernelBuffer {
   readonly dtype: DType;
@@ -48,27 +48,69 @@ function mergeable(indices: readonly Idx[], outer: LoopVar, inner: LoopVar): boo
   });
 }
 
-/** Joins neighbouring axes that every access walks as one, and drops axes of size 1: fewer, longer loops. */
-export function mergeAxes(kernel: Kernel): Kernel {
+/** The loops that fit a kernel's accesses: split where positions are taken apart, joined where they are walked as one. */
+export function fitAxes(kernel: Kernel): Kernel {
   let k = kernel;
-  const reduceAxes = (): (readonly LoopVar[])[] => {
-    const lists: (readonly LoopVar[])[] = [];
-    for (const { value } of k.stores)
-      walk(value, (e) => {
-        if (e.op === "reduce") lists.push(e.axes);
-      });
-    return lists;
-  };
-  for (;;) {
-    const pair = findPair(k, [k.axes, ...reduceAxes()]);
-    if (!pair) return k;
-    k = join(k, pair[0], pair[1]);
-  }
+  for (let cut = findCut(k); cut; cut = findCut(k)) k = split(k, cut.axis, cut.by);
+  for (let pair = findPair(k); pair; pair = findPair(k)) k = join(k, pair[0], pair[1]);
+  return k;
 }
 
-function findPair(kernel: Kernel, lists: readonly (readonly LoopVar[])[]): [LoopVar, LoopVar] | null {
+function axisLists(kernel: Kernel): (readonly LoopVar[])[] {
+  const lists = [kernel.axes];
+  for (const { value } of kernel.stores)
+    walk(value, (e) => {
+      if (e.op === "reduce") lists.push(e.axes);
+    });
+  return lists;
+}
+
+/** An axis v that is used as v / n or v % n, where n divides its size. */
+function findCut(kernel: Kernel): { axis: LoopVar; by: number } | null {
+  const visit = (x: Idx): { axis: LoopVar; by: number } | null => {
+    for (const { atom } of x.terms) {
+      if (atom.kind === "var" || atom.kind === "ref") continue;
+      const [term] = atom.of.terms;
+      const whole = atom.of.terms.length === 1 && atom.of.offset === 0 && term.coef === 1 && term.atom.kind === "var";
+      if (whole && term.atom.kind === "var" && term.atom.v.size % atom.by === 0)
+        return { axis: term.atom.v, by: atom.by };
+      const inner = visit(atom.of);
+      if (inner) return inner;
+    }
+    return null;
+  };
+  for (const x of allIndices(kernel)) {
+    const cut = visit(x);
+    if (cut) return cut;
+  }
+  return null;
+}
+
+/** Two loops in place of one: v = outer * by + inner. */
+function split(kernel: Kernel, axis: LoopVar, by: number): Kernel {
+  const [outer, inner] = [newVar(axis.size / by), newVar(by)];
+  const joined = addIdx(scaleIdx(ofVar(outer), by), ofVar(inner));
+  return rewriteAxes(
+    kernel,
+    (v) => (v === axis ? joined : ofVar(v)),
+    (v) => (v === axis ? [outer, inner] : [v]),
+  );
+}
+
+function rewriteAxes(kernel: Kernel, variable: (v: LoopVar) => Idx, axis: (v: LoopVar) => LoopVar[]): Kernel {
+  const axes = (list: readonly LoopVar[]) => list.flatMap(axis);
+  const { expr, index } = rewriter({ variable, axes });
+  return {
+    ...kernel,
+    axes: axes(kernel.axes),
+    stores: kernel.stores.map((s) => ({ ...s, index: index(s.index), value: expr(s.value) })),
+  };
+}
+
+/** Neighbouring axes that every access walks as one, or of which one has a single position. */
+function findPair(kernel: Kernel): [LoopVar, LoopVar] | null {
   const indices = allIndices(kernel);
-  for (const list of lists)
+  for (const list of axisLists(kernel))
     for (let i = 0; i < list.length; i++) {
       if (list.length > 1 && list[i].size === 1) return i > 0 ? [list[i - 1], list[i]] : [list[i], list[i + 1]];
       if (i + 1 < list.length && mergeable(indices, list[i], list[i + 1])) return [list[i], list[i + 1]];
@@ -81,12 +123,9 @@ function join(kernel: Kernel, outer: LoopVar, inner: LoopVar): Kernel {
   // In every index the pair is outer * inner.size + inner, so dropping one and renaming the other joins them.
   // An axis of size 1 has no occurrences.
   const [keep, drop] = inner.size === 1 ? [outer, inner] : [inner, outer];
-  const at = (v: LoopVar): Idx => (v === keep ? ofVar(merged) : v === drop ? literal(0) : ofVar(v));
-  const renameList = (axes: readonly LoopVar[]) => axes.flatMap((v) => (v === keep ? [merged] : v === drop ? [] : [v]));
-  const { expr, index } = rewriter({ variable: at, axes: renameList });
-  return {
-    ...kernel,
-    axes: renameList(kernel.axes),
-    stores: kernel.stores.map((s) => ({ ...s, index: index(s.index), value: expr(s.value) })),
-  };
+  return rewriteAxes(
+    kernel,
+    (v) => (v === keep ? ofVar(merged) : v === drop ? literal(0) : ofVar(v)),
+    (v) => (v === keep ? [merged] : v === drop ? [] : [v]),
+  );
 }

@@ -10,7 +10,7 @@ import type { Expr } from "./expr.ts";
 import { chooseBuffers, isLeaf, isOp } from "./fuse.ts";
 import { flatten, type Idx, offsetIdx, ofVar } from "./idx.ts";
 import type { Buffer, CopyInstruction, Instruction, Schedule } from "./instruction.ts";
-import { type Kernel, mergeAxes, newVar } from "./kernel.ts";
+import { fitAxes, type Kernel, newVar } from "./kernel.ts";
 import { lowerings } from "./lower.ts";
 import { dropDeadStores, mergeKernels } from "./merge.ts";
 import { operands, operation } from "./operation.ts";
@@ -128,7 +128,7 @@ class Scheduler {
     const builder = new KernelBuilder(this.hasBuffer, (n) => this.bufferOf(n));
     const root = value(builder);
     const buffers = [target, ...builder.buffers];
-    const kernel = mergeAxes({
+    const kernel = fitAxes({
       axes,
       buffers: buffers.map((b, i) => ({ dtype: b.dtype, written: i === 0 })),
       stores: [{ buffer: 0, index, value: root }],
