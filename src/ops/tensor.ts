@@ -212,8 +212,7 @@ export class Tensor {
       .add(Math.PI / 2);
   }
   sinh(): Tensor {
-    const grown = this.expm1();
-    return grown.add(grown.div(grown.add(1))).mul(0.5);
+    return this.expm1().sub(this.neg().expm1()).mul(0.5);
   }
   cosh(): Tensor {
     const grown = this.exp();
