@@ -1,5 +1,7 @@
 """Golden cases of elementwise operations, reductions, movement, contraction and indexing."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -78,6 +80,11 @@ def elementwise():
         suite.add(kind, "right tail", UNARY[kind], {"x": values(right)})
     for kind in ["tanh", "softplus", "logSigmoid", "erf", "elu", "softsign"]:
         suite.add(kind, "left tail", UNARY[kind], {"x": values(left)})
+    for kind in ["sinh", "cosh"]:
+        suite.add(kind, "right tail", UNARY[kind], {"x": values([1.0, 5.0, 10.0, 20.0])})
+        suite.add(kind, "left tail", UNARY[kind], {"x": values([-1.0, -5.0, -10.0, -20.0])})
+    suite.add("sinh", "near zero", torch.sinh, {"x": values([1e-6, -2e-6, 3e-7])})
+    suite.add("atan", "tails", torch.atan, {"x": values([-1e6, -30.0, 0.0, 30.0, 1e6])})
     suite.add("expm1", "near zero", torch.expm1, {"x": values([1e-6, -2e-6, 3e-7])})
     suite.add("log1p", "near zero", torch.log1p, {"x": values([1e-6, -2e-6, 3e-7])})
     suite.add("round", "ties go to even", torch.round, {"x": values([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])})
@@ -94,6 +101,11 @@ def elementwise():
         suite.add(kind, "", fn, {"a": values([[1.0, 2.0, 3.0]]), "b": values([[2.0], [3.0]])})
     suite.add("pow", "", torch.pow, {"a": uniform(0.2, 3, 3, 4), "b": normal(3, 4)})
     suite.add("pow", "broadcast", torch.pow, {"a": uniform(0.2, 3, 2, 3, 1), "b": normal(4)})
+    suite.add("pow", "zero base", torch.pow, {"a": values([0.0, 0.0, 0.0, 2.0]), "b": values([0.0, 1.0, 2.0, 0.0])})
+    suite.add(
+        "pow", "negative base", torch.pow, {"a": values([-1.5, -2.0, -0.5]), "b": values([2.0, 3.0, -2.0])}, fixed=["b"]
+    )
+    suite.add("powScalar", "0 at zero", lambda x, exponent: x**exponent, {"x": values([0.0, 2.0])}, {"exponent": 0.0})
     for e in [2.0, 3.0, -1.0]:
         suite.add("powScalar", f"{e:g}", lambda x, exponent: x**exponent, {"x": normal(3, 4)}, {"exponent": e})
     suite.add("powScalar", "0.5", lambda x, exponent: x**exponent, {"x": uniform(0.2, 3, 3, 4)}, {"exponent": 0.5})
@@ -101,6 +113,17 @@ def elementwise():
     suite.add("clamp", "min only", torch.clamp, {"x": normal(3, 7)}, {"min": 0.1})
     suite.add("clamp", "max only", torch.clamp, {"x": normal(3, 7)}, {"max": 0.1})
     suite.add("clamp", "at bounds", torch.clamp, {"x": values([-1.0, 0.0, 1.0])}, {"min": -1.0, "max": 1.0})
+    suite.add("mod", "", torch.remainder, {"a": normal(3, 4, scale=4), "b": uniform(0.5, 2, 3, 4)}, fixed=["b"])
+    suite.add(
+        "mod",
+        "negative divisor",
+        torch.remainder,
+        {"a": normal(3, 4, scale=4), "b": uniform(-2, -0.5, 3, 4)},
+        fixed=["b"],
+    )
+    numbers = {"x": values([-2.7, -1.0, -0.4, 0.0, 0.4, 1.9])}
+    suite.add("castToInt", "", lambda x: x.to(torch.int32), numbers)
+    suite.add("castToBool", "", lambda x: x.to(torch.bool), numbers)
     suite.add("where", "", torch.where, {"condition": mask(3, 4), "a": normal(3, 4), "b": normal(3, 4)})
     suite.add("where", "broadcast", torch.where, {"condition": mask(2, 1, 4), "a": normal(3, 1), "b": normal(1)})
 
@@ -198,12 +221,21 @@ def reductions():
         suite.add(kind, "", soft, {"x": normal(3, 5)}, {"axis": -1})
         suite.add(kind, "axis 1", soft, {"x": normal(2, 3, 4)}, {"axis": 1})
         suite.add(kind, "large", soft, {"x": normal(3, 5, scale=300)}, {"axis": 1})
+    hidden = values([[0.5, -math.inf, 1.0], [-math.inf, -math.inf, 2.0]])
+    suite.add("softmax", "hidden", lambda x, axis: torch.softmax(x, axis), {"x": hidden}, {"axis": 1})
+    suite.add("logsumexp", "hidden", REDUCTIONS["logsumexp"], {"x": hidden}, {"axes": [1]})
+    for kind in ["sum", "prod"]:
+        suite.add(kind, "of nothing", REDUCTIONS[kind], {"x": normal(2, 0)}, {"axes": [1]})
     suite.add("cumsum", "", lambda x, axis: x.cumsum(axis), {"x": normal(3, 5)}, {"axis": 1})
     suite.add("cumsum", "first axis", lambda x, axis: x.cumsum(axis), {"x": normal(4, 2, 3)}, {"axis": 0})
 
 
 def pad(x, pads, value=0.0):
     return F.pad(x, flat_pads(pads), value=value)
+
+
+def concat(a, b, c, axis):
+    return torch.cat([a, b, c], axis)
 
 
 def strided(x, start, stop, step):
@@ -220,11 +252,12 @@ def movement():
     suite.add("slice", "steps", strided, {"x": normal(7, 6)}, {"start": [1, 0], "stop": [7, 6], "step": [3, 2]})
     suite.add("pad", "", pad, {"x": normal(2, 3)}, {"pads": [[1, 0], [2, 3]]})
     suite.add("pad", "value", pad, {"x": normal(2, 3)}, {"pads": [[0, 2], [1, 1]], "value": -1.5})
+    suite.add("pad", "negative crops", pad, {"x": normal(3, 5)}, {"pads": [[-1, 1], [2, -2]]})
     suite.add("flip", "", lambda x, axes: x.flip(axes), {"x": normal(2, 3, 4)}, {"axes": [0, 2]})
     suite.add(
         "concat",
         "",
-        lambda a, b, c, axis: torch.cat([a, b, c], axis),
+        concat,
         {"a": normal(2, 3), "b": normal(2, 1), "c": normal(2, 2)},
         {"axis": 1},
     )
@@ -249,6 +282,8 @@ def movement():
         {"x": normal(5, 2)},
         {"sizes": [1, 3, 1], "axis": 0},
     )
+    suite.add("concat", "with nothing", concat, {"a": normal(2, 3), "b": normal(2, 0), "c": normal(2, 2)}, {"axis": 1})
+    suite.add("chunk", "", lambda x, count, axis: x.chunk(count, axis), {"x": normal(2, 5)}, {"count": 3, "axis": 1})
     suite.add("squeeze", "", lambda x, axis: x.squeeze(axis), {"x": normal(2, 1, 3)}, {"axis": 1})
     suite.add("unsqueeze", "", lambda x, axis: x.unsqueeze(axis), {"x": normal(2, 3)}, {"axis": -1})
     suite.add(
@@ -285,6 +320,7 @@ def contraction():
         "one row": ((1, 7), (7, 33)),
         "one column": ((33, 7), (7, 1)),
         "depth one": ((5, 1), (1, 6)),
+        "depth zero": ((3, 0), (0, 2)),
         "past the tile": ((15, 33), (33, 37)),
     }
     for label, (a, b) in pairs.items():

@@ -30,6 +30,7 @@ def convolutions():
     add("stride past the kernel", (1, 2, 7, 7), (2, 2, 2, 2), stride=3)
     add("uneven", (1, 2, 6, 9), (3, 2, 2, 5), stride=[1, 2], padding=[0, 2], dilation=[2, 1])
     add("dilation 2", (1, 2, 7, 8), (3, 2, 3, 3), dilation=2, padding=2)
+    add("same", (1, 2, 5, 6), (2, 2, 2, 3), padding="same", dilation=[3, 2])
     add("groups", (2, 4, 5, 5), (6, 2, 3, 3), bias=True, groups=2, padding=1)
     add("depthwise", (1, 3, 6, 5), (3, 1, 3, 3), groups=3, padding=1, stride=2)
     add("depthwise multiplier", (1, 2, 5, 5), (4, 1, 3, 3), bias=True, groups=2)
@@ -95,12 +96,22 @@ def pooling():
         {"kernelSize": 2},
     )
 
-    def unpool(x, kernel_size, stride=None):
-        y, where = F.max_pool2d(x, kernel_size, stride, return_indices=True)
-        return F.max_unpool2d(y * y, where, kernel_size, stride, output_size=x.shape[2:])
+    inverse = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}
 
-    suite.add("maxUnpool2d", "", unpool, {"x": normal(2, 2, 4, 6)}, {"kernelSize": 2})
-    suite.add("maxUnpool2d", "output size", unpool, {"x": normal(1, 2, 5, 7)}, {"kernelSize": 2})
+    def add_unpool(label, x, **attrs):
+        rank = len(x) - 2
+
+        def unpool(x, kernel_size, stride=None, padding=0):
+            y, where = largest[rank](x, kernel_size, stride, padding, return_indices=True)
+            return inverse[rank](y * y, where, kernel_size, stride, padding, x.shape[2:])
+
+        suite.add(f"maxUnpool{rank}d", label, unpool, {"x": normal(*x)}, attrs)
+
+    add_unpool("", (1, 2, 6), kernelSize=2)
+    add_unpool("", (2, 2, 4, 6), kernelSize=2)
+    add_unpool("output size", (1, 2, 5, 7), kernelSize=2)
+    add_unpool("stride, padding", (1, 2, 7, 6), kernelSize=2, stride=3, padding=1)
+    add_unpool("", (1, 1, 4, 2, 4), kernelSize=2)
 
     def add_avg(label, x, **attrs):
         add("avgPool", average, label, x, **attrs)
@@ -122,6 +133,8 @@ def pooling():
     )
     add_avg("", (1, 2, 4, 4, 6), kernelSize=[2, 2, 3])
 
+    add_avg("divisor", (1, 2, 5, 4), kernelSize=2, padding=1, divisorOverride=3)
+
     add("adaptiveAvgPool", adaptive_average, "", (1, 2, 7), outputSize=3)
     add("adaptiveAvgPool", adaptive_average, "global", (2, 3, 4, 5), outputSize=1)
     add("adaptiveAvgPool", adaptive_average, "uneven", (1, 2, 7, 5), outputSize=[3, 2])
@@ -140,6 +153,10 @@ def resampling():
     add("nearest to size", (1, 2, 3, 4), size=[5, 7], mode="nearest")
     add("nearest down", (1, 2, 7, 5), size=[3, 2], mode="nearest")
     add("nearest 1-D", (1, 2, 5), size=[8], mode="nearest")
+    for align in [False, True]:
+        suffix = ", aligned" if align else ""
+        add(f"linear{suffix}", (1, 2, 5), size=[8], mode="linear", alignCorners=align)
+        add(f"trilinear{suffix}", (1, 1, 2, 3, 2), size=[3, 2, 4], mode="trilinear", alignCorners=align)
     add("nearest 3-D", (1, 1, 2, 3, 2), scaleFactor=2, mode="nearest")
     for mode in ["bilinear", "bicubic"]:
         for align in [False, True]:

@@ -29,6 +29,12 @@ const maxPool =
   (fn: MaxPool): Call =>
   ({ x }, { kernelSize, ...options }: Kernel & m.MaxPoolOptions) =>
     fn(x, kernelSize, options);
+const maxUnpool =
+  (pool: MaxPool, unpool: typeof m.maxUnpool2d): Call =>
+  ({ x }, { kernelSize, ...options }: Kernel & m.MaxPoolOptions) => {
+    const [y, indices] = pool(x, kernelSize, options);
+    return unpool(y.square(), indices, kernelSize, { ...options, outputSize: x.shape.slice(2) });
+  };
 const avgPool =
   (fn: AvgPool): Call =>
   ({ x }, { kernelSize, ...options }: Kernel & m.AvgPoolOptions) =>
@@ -54,10 +60,9 @@ const table: Record<string, Call> = {
   maxPool1d: maxPool(m.maxPool1dWithIndices),
   maxPool2d: maxPool(m.maxPool2dWithIndices),
   maxPool3d: maxPool(m.maxPool3dWithIndices),
-  maxUnpool2d: ({ x }, { kernelSize }: Kernel) => {
-    const [y, indices] = m.maxPool2dWithIndices(x, kernelSize);
-    return m.maxUnpool2d(y.square(), indices, kernelSize, { outputSize: x.shape.slice(2) });
-  },
+  maxUnpool1d: maxUnpool(m.maxPool1dWithIndices, m.maxUnpool1d),
+  maxUnpool2d: maxUnpool(m.maxPool2dWithIndices, m.maxUnpool2d),
+  maxUnpool3d: maxUnpool(m.maxPool3dWithIndices, m.maxUnpool3d),
   avgPool1d: avgPool(m.avgPool1d),
   avgPool2d: avgPool(m.avgPool2d),
   avgPool3d: avgPool(m.avgPool3d),
