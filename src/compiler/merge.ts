@@ -1,7 +1,7 @@
 import { type Load, type Reduce, rewriter, walk } from "./expr.ts";
 import { type LoopVar, ofVar } from "./idx.ts";
 import type { Buffer, Instruction, KernelInstruction } from "./instruction.ts";
-import type { Kernel, KernelBuffer, Store } from "./kernel.ts";
+import type { KernelBuffer, Store } from "./kernel.ts";
 import { reads, root, writes } from "./updates.ts";
 
 /** A merged kernel that touches more buffers than this loses more to the cache than a pass over memory costs. */
