@@ -1,6 +1,13 @@
 export { clipByNorm, clipByValue, globalNorm } from "./clip.ts";
 export { type Averageable, Ema, ema } from "./ema.ts";
-export { noDecay, Optimizer, type OptimizerOptions, optimizer, type Parameters, type ParamGroup } from "./optimizer.ts";
+export {
+  noDecay,
+  type Optimizable,
+  Optimizer,
+  type OptimizerOptions,
+  optimizer,
+  type ParamGroup,
+} from "./optimizer.ts";
 export {
   type AdagradOptions,
   type AdamOptions,

@@ -33,7 +33,7 @@ export interface OptimizerOptions {
 }
 
 /** Anything with named parameters, or the parameters by name. */
-export type Parameters = Parametrized | Iterable<readonly [name: string, param: Variable]>;
+export type Optimizable = Parametrized | Iterable<readonly [name: string, param: Variable]>;
 
 interface Entry {
   readonly name: string;
@@ -45,7 +45,7 @@ interface Entry {
 }
 
 /** The optimizer of `parameters` (a module, or variables by name) by a rule such as `sgd({ lr: 0.1 })`. */
-export const optimizer = (parameters: Parameters, rule: Rule, options: OptimizerOptions = {}): Optimizer =>
+export const optimizer = (parameters: Optimizable, rule: Rule, options: OptimizerOptions = {}): Optimizer =>
   new Optimizer(parameters, rule, options);
 
 /**
@@ -65,7 +65,7 @@ export class Optimizer implements Stateful {
   readonly #dtype: DType;
   #step = 0;
 
-  constructor(parameters: Parameters, rule: Rule, options: OptimizerOptions) {
+  constructor(parameters: Optimizable, rule: Rule, options: OptimizerOptions) {
     const scales: number[] = [];
     this.#entries = namedVariables(parameters).map(([name, param]): Entry => {
       const group = options.groups?.find(({ match }) =>
@@ -169,7 +169,7 @@ export class Optimizer implements Stateful {
   }
 }
 
-function namedVariables(parameters: Parameters): [name: string, param: Variable][] {
+function namedVariables(parameters: Optimizable): [name: string, param: Variable][] {
   const named = "namedParameters" in parameters ? parameters.namedParameters() : parameters;
   return [...named].map(([name, param]) => {
     if (!(param instanceof Variable)) throw new ManabiError(`optimizer: "${name}" is no variable and cannot change`);
