@@ -14,6 +14,8 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
 export function split(x: Tensor, sizes: number | readonly number[], axis = 0): Tensor[] {
   const at = normalizeAxis("split", axis, x.rank);
   const length = x.shape[at];
+  if (typeof sizes === "number" && (!Number.isInteger(sizes) || sizes < 1))
+    throw new ShapeError(`split: the size of a piece must be an integer >= 1, got ${sizes}`);
   const list =
     typeof sizes === "number"
       ? Array.from({ length: Math.ceil(length / sizes) }, (_, i) => Math.min(sizes, length - i * sizes))
