@@ -17,7 +17,7 @@ import {
   resize,
   type Transform,
 } from "manabi/data";
-import { createModel, modelNames } from "manabi/models";
+import { createModel, findModel, modelNames } from "manabi/models";
 import { initialize } from "manabi/nn";
 import {
   adamW,
@@ -56,7 +56,7 @@ interface Frame {
 /** Mean and deviation of the pixels of ordinary photos (of ImageNet). */
 const photos = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 /** Sides up to this are small pictures: shifted by a few pixels, not cut. */
-const small = 64;
+const smallSide = 64;
 
 /** What is done at random to training images, before they are scaled. */
 const augmentations: Record<"none" | "light" | "strong", (frame: Frame) => Transform[]> = {
@@ -67,7 +67,7 @@ const augmentations: Record<"none" | "light" | "strong", (frame: Frame) => Trans
 
 /** A window at a random place: small pictures shifted by an eighth of their side, others cut from `least` of the area. */
 const placed = ({ height, width, fit }: Frame, least: number): Transform[] =>
-  Math.max(height, width) <= small
+  Math.max(height, width) <= smallSide
     ? [...fit, randomCrop([height, width], { padding: Math.round(Math.min(height, width) / 8) })]
     : [randomResizedCrop([height, width], { scale: [least, 1] })];
 
@@ -139,17 +139,17 @@ export default recipe({
 
   async run(args, run) {
     const { seed, epochs, testFraction, labelSmoothing } = args;
-    const { name, known, ...splits } = await openSplits(args.data ?? "", {
+    const { name, known, imageShape, ...splits } = await openSplits(args.data ?? "", {
       testFraction,
       seed,
       onError: args.onError,
       onProgress: run.fetching,
     });
-    const { mean, std } = known ?? photos;
-    const [ownHeight, ownWidth, channels] = known?.imageShape ?? [128, 128, 3];
+    const [ownHeight, ownWidth, channels] = imageShape ?? [128, 128, 3];
+    const { mean, std } = known ?? (channels === 3 ? photos : { mean: [0.5], std: [0.5] });
     const [height, width] = [args.imageSize || ownHeight, args.imageSize || ownWidth];
     const input = imageInput([height, width, channels], mean, std);
-    const fits = known !== null && height === ownHeight && width === ownWidth;
+    const fits = imageShape !== null && height === ownHeight && width === ownWidth;
     const frame: Frame = { height, width, channels, fit: fits ? [] : [resize([height, width])] };
     const scale = normalize(mean, std);
     const erased = args.erase > 0 ? [randomErasing({ p: args.erase })] : [];
@@ -169,7 +169,9 @@ export default recipe({
       onSkip,
     });
 
-    const options = { numClasses: splits.classes.length, inChannels: channels };
+    const { small = {} } = findModel(args.model).variant;
+    const forSize = Math.max(height, width) <= smallSide ? small : {};
+    const options = { numClasses: splits.classes.length, inChannels: channels, ...forSize };
     const card: ClassifierCard = {
       model: { name: args.model, options },
       classes: splits.classes,

@@ -1,4 +1,4 @@
-import { crossEntropy, jit, manualSeed, type Tensor, valueAndGrad } from "manabi";
+import { crossEntropy, jit, ManabiError, manualSeed, type Tensor, valueAndGrad } from "manabi";
 import { DataLoader, normalize, openSplits, randomCrop } from "manabi/data";
 import { createModel } from "manabi/models";
 import { initialize } from "manabi/nn";
@@ -34,8 +34,9 @@ export default recipe({
   smoke: { epochs: 1 },
   metric: { name: "test/accuracy", goal: "max" },
   async run({ data, seed, epochs, batchSize, lr, weightDecay, labelSmoothing, shift }, run) {
-    const { name, known, ...splits } = await openSplits(data, { onProgress: run.fetching });
-    const { mean, std, imageShape } = known ?? { mean: [0.1307], std: [0.3081], imageShape: [28, 28, 1] as const };
+    const { name, known, imageShape, ...splits } = await openSplits(data, { onProgress: run.fetching });
+    if (imageShape?.[2] !== 1) throw new ManabiError(`${name}: the images are not grey; use the recipe "classify"`);
+    const { mean, std } = known ?? { mean: [0.1307], std: [0.3081] };
     const scale = normalize(mean, std);
     const shifted = randomCrop([imageShape[0], imageShape[1]], { padding: shift });
     const train = new DataLoader(splits.train, {

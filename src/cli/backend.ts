@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { type BackendName, setBackend, setThreads } from "../backends/select.ts";
-import { UsageError } from "./shell.ts";
+import { wholeNumber } from "./shell.ts";
 
 /** What a command computes with. */
 export interface BackendOptions {
@@ -22,8 +22,6 @@ export const withBackend = (command: Command): Command =>
 export function chooseBackend({ backend = "auto", threads }: BackendOptions): void {
   setBackend(backend);
   if (threads === undefined) return;
-  const count = Number(threads);
-  if (!Number.isInteger(count) || count < 1)
-    throw new UsageError(`--threads is "${threads}"; give a whole number of at least 1`);
+  const count = wholeNumber("--threads", threads);
   if (backend !== "reference") setThreads(count);
 }

@@ -46,6 +46,13 @@ export function table(
   return [line(header), line(widths.map((w) => "─".repeat(w))), ...rows.map(line)].join("\n");
 }
 
+/** The value of an option that takes a whole number of at least 1. */
+export function wholeNumber(option: string, value: string): number {
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= 1) return number;
+  throw new UsageError(`${option} is "${value}"; give a whole number of at least 1`);
+}
+
 /** Bytes as text: "11.5 MB". */
 export function showBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

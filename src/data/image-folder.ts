@@ -16,7 +16,16 @@ export interface ImageFolderOptions {
   readonly onError?: OnError;
 }
 
-const extensions: ReadonlySet<string> = new Set([".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff"]);
+export const imageExtensions: ReadonlySet<string> = new Set([
+  ".jpg",
+  ".jpeg",
+  ".png",
+  ".webp",
+  ".gif",
+  ".avif",
+  ".tif",
+  ".tiff",
+]);
 
 /** Folder names that hold the test part. */
 const testNames = ["test", "val", "valid", "validation"];
@@ -57,10 +66,10 @@ async function readClasses(
   for (const name of found) {
     const label = names.indexOf(name);
     if (label < 0) throw new ManabiError(`${join(folder, name)}: the training part has no class "${name}"`);
-    const files = await images(join(folder, name), new Set());
+    const files = await imagesBelow(join(folder, name));
     if (!files.length)
       throw new ManabiError(
-        `${join(folder, name)}: the class folder holds no images (${[...extensions].join(" ")}); add some or remove it`,
+        `${join(folder, name)}: the class folder holds no images (${[...imageExtensions].join(" ")}); add some or remove it`,
       );
     for (const file of files) {
       paths.push(file);
@@ -71,7 +80,7 @@ async function readClasses(
 }
 
 async function nothingFound(folder: string): Promise<ManabiError> {
-  const loose = await images(folder, new Set());
+  const loose = await imagesBelow(folder);
   const seen = loose.length ? `${loose.length} images lie directly in it (${basename(loose[0])}, ...)` : "it is empty";
   return new ManabiError(
     `${folder}: no class folders; ${seen}. Sort the images as ${join(folder, "<class>", "<name>.jpg")}`,
@@ -99,7 +108,7 @@ async function kind(folder: string, entry: Dirent): Promise<"file" | "folder" | 
 }
 
 /** All images below `folder`, sorted; `seen` stops links that lead in a circle. */
-async function images(folder: string, seen: Set<string>): Promise<string[]> {
+export async function imagesBelow(folder: string, seen = new Set<string>()): Promise<string[]> {
   const real = await realpath(folder);
   if (seen.has(real)) return [];
   seen.add(real);
@@ -108,8 +117,8 @@ async function images(folder: string, seen: Set<string>): Promise<string[]> {
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
     const what = await kind(folder, entry);
-    if (what === "folder") found.push(...(await images(path, seen)));
-    else if (what === "file" && extensions.has(extname(entry.name).toLowerCase())) found.push(path);
+    if (what === "folder") found.push(...(await imagesBelow(path, seen)));
+    else if (what === "file" && imageExtensions.has(extname(entry.name).toLowerCase())) found.push(path);
   }
   return found;
 }

@@ -5,6 +5,7 @@ import { type KnownDataset, knownDatasets } from "./catalogue.ts";
 import type { Splits } from "./dataset.ts";
 import { readIdx } from "./idx.ts";
 import { type ImageFolderOptions, imageFolder } from "./image-folder.ts";
+import { ImageMemory } from "./memory.ts";
 import { idxFolder } from "./mnist.ts";
 import type { AcquireOptions } from "./sources.ts";
 
@@ -12,6 +13,8 @@ import type { AcquireOptions } from "./sources.ts";
 export interface OpenedSplits extends Splits {
   /** By which it can be opened again: the name of a known data set, or the absolute path of a folder. */
   readonly name: string;
+  /** Of every image, or null for image files, each of which has its own size. */
+  readonly imageShape: KnownDataset["imageShape"] | null;
   /** What is known of it; null for a folder. */
   readonly known: KnownDataset | null;
 }
@@ -23,8 +26,11 @@ export async function openSplits(
   options: ImageFolderOptions & AcquireOptions = {},
 ): Promise<OpenedSplits> {
   const known = knownDatasets.find((dataset) => dataset.name === name) ?? null;
-  if (known) return { ...(await known.load(options)), name, known };
-  return { ...(await openFolder(name, options)), name: resolve(name), known };
+  if (known) return { ...(await known.load(options)), name, known, imageShape: known.imageShape };
+  const splits = await openFolder(name, options);
+  const block = splits.train instanceof ImageMemory ? splits.train.block : null;
+  const imageShape = block && ([block.height, block.width, block.channels] as const);
+  return { ...splits, name: resolve(name), known, imageShape };
 }
 
 async function openFolder(path: string, options: ImageFolderOptions): Promise<Splits> {

@@ -19,6 +19,8 @@ interface FamilyModule<C extends object> {
 export interface Variant {
   /** Input that it was made for, without the batch; others may work, too. */
   readonly input: Shape;
+  /** Options that suit images of 64 pixels and fewer, where they differ. */
+  readonly small?: ModelOptions;
 }
 
 /** Models that share an architecture, a file and a paper. */
@@ -42,7 +44,7 @@ const family = <C extends object>({ load, ...facts }: FamilyDefinition<C>): Fami
   },
 });
 
-const imagenet: Variant = { input: [3, 224, 224] };
+const imagenet: Variant = { input: [3, 224, 224], small: { stem: "cifar" } };
 const cifar: Variant = { input: [3, 32, 32] };
 
 /** Every family of models; its code is loaded when one of its variants is made. */

@@ -4,7 +4,7 @@ import type { ClassifierCard } from "./classifier.ts";
 import type { Evaluation, Judged } from "./evaluate.ts";
 import { pictureOf, shrink } from "./pictures.ts";
 import type { ReportParts } from "./report/data.ts";
-import { percent } from "./report/format.ts";
+import { count, percent } from "./report/format.ts";
 import { encodePng } from "./report/png.ts";
 
 /** Pictures in a report are at most this wide and high; that of a page of them stays small. */
@@ -20,7 +20,9 @@ export async function classifierReport(
   const png = ({ image }: Judged) => encodePng(shrink(pictureOf(image, shape, input.transforms), thumbnail));
   const verdict = ({ truth, predicted, probability }: Judged) =>
     `${classes[predicted]} ${percent(probability, 1)}${truth === predicted ? "" : `, in truth ${classes[truth]}`}`;
+  const wrong = confusion.total - Math.round(confusion.total * confusion.accuracy);
   return {
+    summary: `${count(wrong)} of ${count(confusion.total)} test images are taken for something else.`,
     model: { name, layers: summarize(model, [1, ...shape]).rows },
     confusion,
     mistakes: await Promise.all(

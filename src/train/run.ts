@@ -57,6 +57,8 @@ export interface SessionOptions {
   readonly command?: string;
   /** What to do when a loss is NaN or infinite: "stop" (default) throws `NonFiniteLossError`, "warn" goes on. */
   readonly nonFinite?: "stop" | "warn";
+  /** Saves also at multiples of this many steps, whatever the recipe says. */
+  readonly saveEvery?: number;
 }
 
 export interface RunOptions extends SessionOptions {
@@ -222,7 +224,8 @@ export class Run {
       this.#saved = JSON.stringify(this.#cursor());
       this.output.info(`resuming at step ${this.step} from ${this.#resumeFrom}`);
     }
-    this.#clock = new CheckpointClock(every, this.step, this.epoch);
+    const { saveEvery: steps } = this.#options;
+    this.#clock = new CheckpointClock(steps === undefined ? every : { ...every, steps }, this.step, this.epoch);
   }
 
   /** Logs values at `step` (finished steps, by default the last one given). Does not wait: values that must be computed

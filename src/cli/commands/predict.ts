@@ -10,7 +10,7 @@ import { predictLogits, topClasses } from "../../train/evaluate.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
 import { findImages } from "../images.ts";
-import { outputOf, printJson, type Shell, showPercent, UsageError } from "../shell.ts";
+import { outputOf, printJson, type Shell, showPercent, wholeNumber } from "../shell.ts";
 import { loadTrained } from "../trained.ts";
 
 interface Options extends BackendOptions {
@@ -45,9 +45,7 @@ export const predictCommand = (shell: Shell): Command =>
     .action((run: string, words: string[], options: Options) => predict(shell, run, words, options));
 
 async function predict(shell: Shell, run: string, words: readonly string[], options: Options): Promise<void> {
-  const top = Number(options.top);
-  if (!Number.isInteger(top) || top < 1)
-    throw new UsageError(`--top is "${options.top}"; give a whole number of at least 1`);
+  const top = wholeNumber("--top", options.top);
   const output = outputOf(shell, options);
   const paths = await findImages(words);
   chooseBackend(options);

@@ -7,13 +7,13 @@ import { readRunRecord } from "../../train/run-record.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
 import { loadRecipe, recipeNames, recipeTitle } from "../recipes.ts";
-import { outputOf, type PrintOptions, type Shell, showPercent, UsageError } from "../shell.ts";
+import { outputOf, type PrintOptions, type Shell, showPercent, UsageError, wholeNumber } from "../shell.ts";
 
 interface Options extends BackendOptions, PrintOptions {
   readonly resume?: string;
   readonly out?: string;
   readonly smoke?: boolean;
-  readonly onNan?: "stop" | "warn";
+  readonly saveEvery?: string;
   readonly help?: boolean;
 }
 
@@ -32,6 +32,7 @@ export const trainCommand = (shell: Shell): Command => {
     .option("-h, --help", "the options, and those of the recipe where one is named")
     .option("--resume <run>", "go on with the run in this folder")
     .option("--out <folder>", "the run's folder (default: a new one in runs/)")
+    .option("--save-every <steps>", "save a checkpoint also within epochs")
     .option("--smoke", "a size that takes seconds, to try things out")
     .option("--quiet", "print warnings only")
     .option("--json", "print one JSON object a line on stdout")
@@ -67,24 +68,29 @@ async function start(name: string, words: readonly string[], options: Options, o
   const misplaced = words.find((word) => recipeNames.includes(word));
   if (misplaced) throw new UsageError(`the recipe comes first: manabi train ${misplaced} ...`);
   const args = parseArgs(recipe.args, words, options.smoke ? recipe.smoke : {});
-  return execute(recipe, args, { name: recipe.name ?? recipeTitle(name), folder: options.out, output });
+  const title = recipe.name ?? recipeTitle(name);
+  return execute(recipe, args, { name: title, folder: options.out, output, saveEvery: saveEvery(options) });
 }
 
 async function goOn(
   folder: string,
   given: string | null,
   words: readonly string[],
-  { out, smoke }: Options,
+  options: Options,
   output: Output,
 ): Promise<Outcome> {
+  const { out, smoke } = options;
   if (words.length) throw new UsageError(`a resumed run keeps its arguments; leave out ${words.join(" ")}`);
   if (out !== undefined || smoke)
     throw new UsageError(`--resume goes on in ${folder}; leave out ${smoke ? "--smoke" : "--out"}`);
   const record = await readRunRecord(folder);
   if (given !== null && recipeTitle(given) !== record.recipe)
     throw new UsageError(`${folder} is a run of ${record.recipe}, not of ${given}`);
-  return resume(await loadRecipe(given ?? record.recipe), folder, { output });
+  return resume(await loadRecipe(given ?? record.recipe), folder, { output, saveEvery: saveEvery(options) });
 }
+
+const saveEvery = ({ saveEvery }: Options): number | undefined =>
+  saveEvery === undefined ? undefined : wholeNumber("--save-every", saveEvery);
 
 function help(shell: Shell, command: Command, name: string | null): Promise<void> | void {
   if (name !== null) return recipeHelp(shell, name);
@@ -108,7 +114,7 @@ Usage: manabi train ${name} [options]
 Arguments of the recipe:
 ${helpText(recipe.args)}
 
-Options of every recipe: --resume, --out, --smoke, --backend, --threads, --quiet, --json; see manabi train --help
+Options of every recipe: --resume, --out, --save-every, --smoke, --backend, --threads, --quiet, --json; see manabi train --help
 `);
 }
 

@@ -82,7 +82,7 @@ export function mistakeGallery(mistakes: readonly Mistake[]): Markup {
 
 /** Pictures with captions. */
 export function sampleGallery(samples: readonly ReportPicture[]): Markup {
-  return html`<ul class="gallery wide">${samples.map(
+  return html`<ul class="gallery${samples.some(({ png }) => pngSize(png).width > 200) && " wide"}">${samples.map(
     ({ png, caption = "" }) => html`
 <li>${img(png, caption || "sample")}<span>${caption}</span></li>`,
   )}

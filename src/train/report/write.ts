@@ -14,7 +14,7 @@ const sampleLimit = 24;
 export async function writeReport(folder: string, parts: ReportParts, known?: RunRecord): Promise<string> {
   const record = known ?? (await readRunRecord(folder));
   const metrics = await readMetrics(join(folder, "metrics.jsonl"));
-  const samples = parts.samples ?? (await readSamples(join(folder, "samples")));
+  const samples = [...(parts.samples ?? []), ...(await readSamples(join(folder, "samples")))];
   const path = join(folder, "report.html");
   await writeAtomic(path, renderReport({ ...parts, samples, record, metrics }));
   return path;
