@@ -1,5 +1,6 @@
 /** Reads the fixtures written by scripts/oracle and compares tensors with what they expect. */
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import type { HostArray } from "../../src/core/dtype.ts";
 import { readSafetensors } from "../../src/io/safetensors.ts";
 
@@ -15,7 +16,7 @@ export const readJson = async <T>(name: string): Promise<T> =>
   JSON.parse(await readFile(new URL(name, folder), "utf8"));
 
 export const readTensors = (name: string): Promise<Map<string, HostArray>> =>
-  readSafetensors(new URL(name, folder).pathname);
+  readSafetensors(fileURLToPath(new URL(name, folder)));
 
 /** The largest error of a tensor relative to the largest expected magnitude; absolute where all that is expected is 0. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
