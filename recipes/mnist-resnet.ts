@@ -40,7 +40,7 @@ export default recipe({
     const scale = normalize(mean, std);
     const shifted = randomCrop([imageShape[0], imageShape[1]], { padding: shift });
     const train = new DataLoader(splits.train, {
-      batchSize,
+      batchSize: Math.min(batchSize, splits.train.length),
       seed,
       shuffle: true,
       dropLast: true,
@@ -68,7 +68,7 @@ export default recipe({
 
     await run.begin(
       { model, optimizer: opt, data: train },
-      { steps, epochs, itemsPerStep: batchSize, unit: "images", notes: cardNotes(card) },
+      { steps, epochs, itemsPerStep: train.batchSize, unit: "images", notes: cardNotes(card) },
     );
     const evaluate = async () => {
       const scores = await evaluateClassifier(model, test, { output: run.output });

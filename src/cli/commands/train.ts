@@ -53,6 +53,10 @@ async function train(
   const given = first === undefined || first.startsWith("-") ? null : first;
   const rest = first === undefined || given !== null ? words : [first, ...words];
   if (options.help) return help(shell, command, given);
+  if (given === null && rest.length === 0 && options.resume === undefined)
+    throw new UsageError(
+      `say what to train: --data <folder>, or a recipe (${recipeNames.join(", ")}); see manabi train --help`,
+    );
   const output = outputOf(shell, options);
   chooseBackend(options);
   announceCompiling(output);
