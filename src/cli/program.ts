@@ -37,6 +37,7 @@ export async function runCli(words: readonly string[], io: Pick<Shell, "stdout" 
       getOutHelpWidth: () => io.stdout.columns ?? 100,
       getErrHelpWidth: () => io.stderr.columns ?? 100,
     });
+  program.configureHelp({ subcommandTerm: (command) => command.name() });
   // The switch is taken wherever it stands, so that it can be added to the end of any failing command.
   const debug = words.includes("--debug");
   try {

@@ -27,6 +27,7 @@ export const trainCommand = (shell: Shell): Command => {
     .usage("[recipe] [options] [--<argument of the recipe> <value> ...]")
     .argument("[recipe]", `${recipeNames.join(", ")}, or a file; "${generalRecipe}" when it is left out`)
     .argument("[words...]")
+    .configureHelp({ visibleArguments: ({ registeredArguments }) => registeredArguments.slice(0, 1) })
     .allowUnknownOption()
     .helpOption(false)
     .option("-h, --help", "the options, and those of the recipe where one is named")
