@@ -1,11 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheRoot } from "../../core/cache.ts";
 import { ManabiError } from "../../core/errors.ts";
+import { cachedLibrary } from "./library-cache.ts";
 
 /** A C compiler of this machine. */
 export interface Toolchain {
@@ -41,9 +40,6 @@ export function findToolchain(): Toolchain | null {
   }
   return found;
 }
-
-/** The folder that holds compiled libraries, readable by this user only. */
-export const libraryFolder = (): string => join(cacheRoot(), "native");
 
 const runtimeFolder = fileURLToPath(new URL("./runtime/", import.meta.url));
 const kernelHeader = readFileSync(new URL("./kernel.h", import.meta.url), "utf8");
@@ -102,43 +98,31 @@ export function buildKernels(toolchain: Toolchain, bodies: readonly string[]): s
   });
 }
 
-/** A library by the hash of what it is made of. Written under a temporary name and renamed: two processes may do it at once. */
+/** A library from the cache, compiled if need be. */
 function cached(
   toolchain: Toolchain,
   kind: string,
   source: string,
   build: (output: string, scratch: string) => void,
 ): string {
-  const hash = createHash("sha256").update(machine(toolchain)).update("\0").update(source).digest("hex").slice(0, 32);
-  const folder = libraryFolder();
-  const path = join(folder, `${kind}-${hash}.so`);
-  if (existsSync(path)) return path;
-  announce(kind);
-  const scratch = join(folder, `build-${process.pid}-${hash.slice(0, 8)}`);
-  try {
-    mkdirSync(scratch, { recursive: true, mode: 0o700 });
-    const output = join(scratch, "out.so");
+  return cachedLibrary(kind, `${machine(toolchain)}\0${source}`, (output, scratch) => {
+    announce(kind);
     build(output, scratch);
-    renameSync(output, path);
-  } catch (error) {
-    if (error instanceof ManabiError) throw error;
-    throw new ManabiError(
-      `native: cannot write compiled kernels to ${folder} (${(error as Error).message}); ` +
-        "free space there or point XDG_CACHE_HOME at a writable folder",
-    );
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-  return path;
+  });
 }
 
 /** Runs commands at the same time; throws with what the first failing one printed. */
 function run(commands: readonly (readonly string[])[]): void {
   const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
   const script = commands.map((words) => `${words.map(quote).join(" ")} &\npids="$pids $!"`).join("\n");
-  const { status, stderr } = spawnSync("sh", ["-c", `${script}\nfor p in $pids; do wait $p || exit 1; done`], {
-    encoding: "utf8",
-  });
+  const { status, stderr, error } = spawnSync(
+    "/bin/sh",
+    ["-c", `${script}\nfor p in $pids; do wait $p || exit 1; done`],
+    {
+      encoding: "utf8",
+    },
+  );
+  if (error) throw error;
   if (status !== 0)
     throw new ManabiError(
       `native: ${commands[0][0]} failed on generated code:\n${stderr.slice(0, 2000)}\n` +
