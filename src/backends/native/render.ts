@@ -154,7 +154,7 @@ class Renderer {
         const b = coefOf(e.index, last);
         if (a === 1 && longest.size >= 8) along++;
         if (b !== null && b !== 0 && a !== 1) across++;
-        if (b === 1 && longest.size < 8) across++;
+        if (b !== null && a === 1 && longest.size < 8) across++;
       });
       if (nested) return false;
     }
@@ -169,6 +169,10 @@ class Renderer {
       return;
     }
     const inner = innermost(group);
+    if (inner.size < lanes) {
+      this.reduceShort(group);
+      return;
+    }
     const outer = first.axes.filter((v) => v !== inner);
     const accs = group.map((r) => ({ r, acc: accumulator(r.kind, r.dtype), a: this.name("a") }));
     for (const { acc, a } of accs) {
@@ -186,14 +190,12 @@ class Renderer {
           this.line(`${acc.step(`${a}[${lane}]`, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
       });
     };
-    if (inner.size >= lanes) {
-      this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
-      this.line("#pragma GCC ivdep");
-      this.open(`for (int ${j} = 0; ${j} < ${lanes}; ++${j}) {`);
-      step(`${base} + ${j}`, j);
-      this.close();
-      this.close();
-    }
+    this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
+    this.line("#pragma GCC ivdep");
+    this.open(`for (int ${j} = 0; ${j} < ${lanes}; ++${j}) {`);
+    step(`${base} + ${j}`, j);
+    this.close();
+    this.close();
     this.open(`for (int ${j} = 0; ${base} < ${n}; ++${base}, ++${j}) {`);
     step(base, `${j} & ${lanes - 1}`);
     this.close();
@@ -204,6 +206,19 @@ class Renderer {
       this.line(`for (int w = ${lanes / 2}; w; w >>= 1) for (int j = 0; j < w; ++j) { ${half}; }`);
       this.scope.set(r, this.temp(r.dtype, castC(`${a}[0]`, acc.dtype, r.dtype)));
     }
+  }
+
+  /** Reductions of so few terms that one accumulator each is enough. */
+  private reduceShort(group: readonly Reduce[]): void {
+    const accs = group.map((r) => ({ r, acc: accumulator(r.kind, r.dtype), a: this.name("a") }));
+    for (const { acc, a } of accs) this.line(`${ctype[acc.dtype]} ${a} = ${acc.init};`);
+    for (const v of group[0].axes) this.loop(v);
+    this.inBlock(() => {
+      for (const { r, acc, a } of accs)
+        this.line(`${acc.step(a, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
+    });
+    for (const _ of group[0].axes) this.close();
+    for (const { r, acc, a } of accs) this.scope.set(r, this.temp(r.dtype, castC(a, acc.dtype, r.dtype)));
   }
 
   private argAlong(r: Reduce): string {
@@ -357,14 +372,8 @@ class Renderer {
   /** A reduction inside of a loop that it depends on. */
   private reduceNested(r: Reduce): string {
     if (r.kind === "argmax" || r.kind === "argmin") return this.argAlong(r);
-    const a = this.name("a");
-    const acc = accumulator(r.kind, r.dtype);
-    this.line(`${ctype[acc.dtype]} ${a} = ${acc.init};`);
-    for (const v of r.axes) this.loop(v);
-    const value = this.inBlock(() => this.value(r.body));
-    this.line(`${acc.step(a, castC(value, r.body.dtype, acc.dtype))};`);
-    for (const _ of r.axes) this.close();
-    return castC(a, acc.dtype, r.dtype);
+    this.reduceShort([r]);
+    return this.scope.get(r) as string;
   }
 
   /** Values computed by `emit` are forgotten afterwards: their block ends. */
