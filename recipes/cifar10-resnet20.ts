@@ -26,7 +26,7 @@ export default recipe({
     seed: int(1, "initialization, order and augmentation", { min: 0 }),
     epochs: int(40, "passes over the training images", { min: 1 }),
     batchSize: int(128, "images per step", { min: 2 }),
-    lr: float(0.4, "peak learning rate", { min: 0 }),
+    lr: float(0.2, "peak learning rate", { min: 0 }),
     momentum: float(0.9, "of the gradient", { min: 0, max: 1 }),
     weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
     labelSmoothing: float(0.05, "part of the target spread over all classes", { min: 0, max: 1 }),

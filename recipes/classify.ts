@@ -55,7 +55,7 @@ interface Frame {
 
 /** Mean and deviation of the pixels of ordinary photos (of ImageNet). */
 const photos = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-/** Sides up to this are small pictures: shifted by a few pixels, not cut. */
+/** Pictures with sides below this are small: shifted by a few pixels, not cut, and seen by a model without early strides. */
 const smallSide = 64;
 
 /** What is done at random to training images, before they are scaled. */
@@ -67,7 +67,7 @@ const augmentations: Record<"none" | "light" | "strong", (frame: Frame) => Trans
 
 /** A window at a random place: small pictures shifted by an eighth of their side, others cut from `least` of the area. */
 const placed = ({ height, width, fit }: Frame, least: number): Transform[] =>
-  Math.max(height, width) <= smallSide
+  Math.max(height, width) < smallSide
     ? [...fit, randomCrop([height, width], { padding: Math.round(Math.min(height, width) / 8) })]
     : [randomResizedCrop([height, width], { scale: [least, 1] })];
 
@@ -170,7 +170,7 @@ export default recipe({
     });
 
     const { small = {} } = findModel(args.model).variant;
-    const forSize = Math.max(height, width) <= smallSide ? small : {};
+    const forSize = Math.max(height, width) < smallSide ? small : {};
     const options = { numClasses: splits.classes.length, inChannels: channels, ...forSize };
     const card: ClassifierCard = {
       model: { name: args.model, options },

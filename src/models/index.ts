@@ -19,7 +19,7 @@ interface FamilyModule<C extends object> {
 export interface Variant {
   /** Input that it was made for, without the batch; others may work, too. */
   readonly input: Shape;
-  /** Options that suit images of 64 pixels and fewer, where they differ. */
+  /** Options that suit images of less than 64 pixels, where they differ. */
   readonly small?: ModelOptions;
 }
 
