@@ -12,7 +12,8 @@ import { type RenderedKernel, renderKernel } from "./render.ts";
 import { type SlotSource, type Tape, writeTape } from "./tape.ts";
 import { buildKernels, findToolchain, type Toolchain } from "./toolchain.ts";
 
-const dtypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32", "u8", "bool"]);
+/** What the native backend computes in. */
+export const nativeDTypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32", "u8", "bool"]);
 
 /** Compiles programs to machine code with the machine's C compiler; null where there is none. */
 export function nativeBackend(): (Backend & { readonly runtime: Runtime; readonly toolchain: Toolchain }) | null {
@@ -22,7 +23,7 @@ export function nativeBackend(): (Backend & { readonly runtime: Runtime; readonl
   const arena = new Arena(runtime);
   return {
     name: "native",
-    dtypes,
+    dtypes: nativeDTypes,
     runtime,
     toolchain,
     compile: (graph) => compile(graph, toolchain, runtime, arena),
@@ -54,7 +55,7 @@ class Arena {
 
 function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Arena): Executable {
   for (const node of reachable(graph.outputs))
-    if (!dtypes.has(node.dtype))
+    if (!nativeDTypes.has(node.dtype))
       throw new ManabiError(
         `native: ${node.dtype} is not supported yet (${node.prim.name} gives it); compute in f32 or f64 and cast when saving`,
       );

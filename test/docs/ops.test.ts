@@ -1,0 +1,65 @@
+/** docs/ops.md is generated from the samples that the conformance tests run: it lists what is tested, no more. */
+import { test } from "node:test";
+import { backward } from "../../src/autodiff/vjp.ts";
+import { nativeDTypes } from "../../src/backends/native/index.ts";
+import { reference } from "../../src/backends/reference/index.ts";
+import type { DType } from "../../src/core/dtype.ts";
+import { ShapeError } from "../../src/core/errors.ts";
+import type { Node } from "../../src/graph/node.ts";
+import { constantLike, input } from "../../src/primitives/leaf.ts";
+import { dtypes, type Sample, samples } from "../support/samples.ts";
+import { assertSnapshot } from "../support/snapshot.ts";
+
+const backends = [
+  { letter: "R", dtypes: reference.dtypes },
+  { letter: "N", dtypes: nativeDTypes },
+];
+
+/** Outputs and inputs of the first case that takes this dtype. */
+function build({ cases }: Sample, dtype: DType): readonly [outputs: readonly Node[], inputs: readonly Node[]] | null {
+  for (const [fn, ...points] of cases)
+    try {
+      const inputs = points.map(({ shape }) => input({ shape, dtype }));
+      const made = fn(...inputs);
+      return ["prim" in made ? [made] : made, inputs];
+    } catch (error) {
+      if (!(error instanceof ShapeError)) throw error;
+    }
+  return null;
+}
+
+/** Orders of the gradients that the tests compare: none where nothing flows, as through floor. */
+function orders(sample: Sample): string {
+  if (!sample.differentiable) return "–";
+  const built = build(sample, "f64");
+  if (!built) return "–";
+  const [outputs, inputs] = built;
+  const cts = outputs.map((out) => constantLike(out, 1));
+  return backward(outputs, cts, inputs).some((g) => g !== null) ? "1, 2" : "0";
+}
+
+function row(name: string, sample: Sample): string {
+  const cells = dtypes.map((dtype) => {
+    if (!build(sample, dtype)) return "";
+    return backends.flatMap((b) => (b.dtypes.has(dtype) ? [b.letter] : [])).join(" ");
+  });
+  return `| \`${name}\` | ${[...cells, orders(sample)].join(" | ")} |`;
+}
+
+test("the table of operations is up to date", () => {
+  const text = [
+    "# Operations",
+    "",
+    "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native. The last column",
+    "holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
+    "f64 and f32, on the others; 0 says that the gradient is zero everywhere, – that the result has none (integers,",
+    "booleans, leaves). All other functions are composed of these and differentiate to any order.",
+    "",
+    "Generated from `test/support/samples.ts`, which the conformance tests run, by `npm test -- --update ops`.",
+    "",
+    `| primitive | ${dtypes.join(" | ")} | gradients |`,
+    `|---|${dtypes.map(() => "---|").join("")}---|`,
+    ...Object.entries(samples).map(([name, sample]) => row(name, sample)),
+  ];
+  assertSnapshot("docs/ops.md", text.join("\n"));
+});
