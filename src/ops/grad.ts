@@ -117,7 +117,7 @@ export function customVjp<A extends readonly Tensor[]>(
   fn: (...inputs: A) => Tensor,
   rule: (context: { readonly ct: Tensor; readonly out: Tensor; readonly inputs: A }) => CotangentsOf<A>,
 ): (...inputs: A) => Tensor {
-  const nodes = (tensors: readonly (Tensor | null)[]) => tensors.map((t) => t && t.node);
+  const nodes = (tensors: readonly (Tensor | null)[]) => tensors.map((t) => t?.node ?? null);
   return (...args) =>
     new Tensor(
       customNode(

@@ -3,12 +3,11 @@ import { type Shape, sameShape, sizeOf, stridesOf } from "../core/shape.ts";
 import { div } from "../primitives/elementwise.ts";
 import { constantLike } from "../primitives/leaf.ts";
 import { unfold } from "../primitives/movement.ts";
-import { argmax } from "../primitives/reduce.ts";
 import { type PerAxis, perAxis } from "./conv.ts";
-import { onesLike, zeros } from "./creation.ts";
+import { arange, onesLike, zeros } from "./creation.ts";
 import { customVjp } from "./grad.ts";
 import { resample } from "./resample.ts";
-import { Tensor, tensor } from "./tensor.ts";
+import { Tensor, tensor, where } from "./tensor.ts";
 
 export interface MaxPoolOptions {
   /** Default: the kernel size. */
@@ -81,8 +80,19 @@ function checkSpatial(op: string, rank: number, x: Tensor): void {
     );
 }
 
+/** Whether windows lie side by side, so that they are a reshape of x. */
+const tiled = (windows: readonly Windows[]): boolean =>
+  windows.every(({ start, size, stride, dilation, length }) => {
+    const covered = start.length * size;
+    return start[0] === 0 && stride === size && dilation === 1 && covered <= length;
+  });
+
 /** x [n, c, s..] as a view of its windows [n, c, o1, k1, o2, k2, ..], with `value` outside of x. */
 function slide(x: Tensor, windows: readonly Windows[], value: number): Tensor {
+  if (tiled(windows)) {
+    const cropped = windows.reduce((y, { start, size }, i) => y.slice(i + 2, 0, start.length * size), x);
+    return cropped.reshape([...x.shape.slice(0, 2), ...windows.flatMap(({ start, size }) => [start.length, size])]);
+  }
   const around = windows.map(({ length, start, size, dilation }): [number, number] => {
     const last = (start.at(-1) as number) + (size - 1) * dilation;
     return [-start[0], Math.max(0, last + 1 - length)];
@@ -96,15 +106,38 @@ function slide(x: Tensor, windows: readonly Windows[], value: number): Tensor {
 
 const windowAxes = (windows: readonly Windows[]): number[] => windows.map((_, i) => 3 + 2 * i);
 
-/** Where in its plane the maximum of each window is: i32 [n, c, o..], flat over the spatial axes of x; first of ties. */
-function maxPositions(view: Tensor, windows: readonly Windows[]): Tensor {
+/** `perWindow` [n, c, o..] with axes of size 1 for the elements of the windows: [n, c, o1, 1, o2, 1, ..]. */
+const spread = (perWindow: Tensor): Tensor =>
+  perWindow.reshape(perWindow.shape.flatMap((d, axis) => (axis < 2 ? [d] : [d, 1])));
+
+/** The number of every element within its window, row-major: i32 [k1, 1, k2, .., kn]. */
+function tapNumbers(windows: readonly Windows[]): Tensor {
+  const strides = stridesOf(windows.map(({ size }) => size));
+  return windows
+    .map(({ size }, i) =>
+      arange(size)
+        .mul(strides[i])
+        .reshape([size, ...windows.slice(i + 1).flatMap(() => [1, 1])]),
+    )
+    .reduce((a, b) => a.add(b));
+}
+
+/** The number within its window of the first element that is `max`, or NaN where that is NaN: i32 [n, c, o..]. */
+function firstMaxima(view: Tensor, max: Tensor, windows: readonly Windows[]): Tensor {
+  const hit = view.eq(spread(max)).or(view.ne(view));
+  const beyond = sizeOf(windows.map(({ size }) => size));
+  // A minimum over numbers compiles to far better code than an argmax.
+  return where(hit, tapNumbers(windows), beyond).min(windowAxes(windows));
+}
+
+/** Where in its plane tap `number` of each window is: i32 [n, c, o..], flat over the spatial axes of x. */
+function planePositions(number: Tensor, windows: readonly Windows[]): Tensor {
   const strides = stridesOf(windows.map(({ length }) => length));
-  let within = new Tensor(argmax(view.node, windowAxes(windows)));
-  let flat = zeros(within.shape, { dtype: "i32" });
+  let flat = zeros(number.shape, { dtype: "i32" });
   for (let i = windows.length - 1; i >= 0; i--) {
     const { start, size, dilation, length } = windows[i];
-    const tap = within.mod(size);
-    within = quotient(within, size);
+    const tap = number.mod(size);
+    number = quotient(number, size);
     const first = tensor(Int32Array.from(start), [start.length, ...windows.slice(i + 1).map(() => 1)]);
     // The clamp matters to windows without a finite value, whose first position may be padding.
     const at = tap
@@ -135,9 +168,16 @@ type View = (x: Tensor) => Tensor;
 function maxOver(x: Tensor, windows: readonly Windows[], view: View): { values: Tensor; positions: () => Tensor } {
   const values = customVjp(
     (x: Tensor) => view(x).max(windowAxes(windows)),
-    ({ ct, inputs: [x] }) => [scatterPlanes(ct, maxPositions(view(x), windows), x.shape.slice(2))],
+    ({ ct, out, inputs: [x] }) => {
+      const first = firstMaxima(view(x), out, windows);
+      const spatial = x.shape.slice(2);
+      if (!tiled(windows)) return [scatterPlanes(ct, planePositions(first, windows), spatial)];
+      const back = where(spread(first).eq(tapNumbers(windows)), spread(ct), 0);
+      const covered = windows.map(({ start, size }) => start.length * size);
+      return [back.reshape([...x.shape.slice(0, 2), ...covered]).pad(covered.map((d, i) => [0, spatial[i] - d]))];
+    },
   )(x);
-  return { values, positions: () => maxPositions(view(x), windows) };
+  return { values, positions: () => planePositions(firstMaxima(view(x), values, windows), windows) };
 }
 
 function slidingMax(op: string, rank: number, x: Tensor, kernelSize: PerAxis, options: MaxPoolOptions) {

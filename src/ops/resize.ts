@@ -1,5 +1,5 @@
 import { ShapeError, showShape, unknownName } from "../core/errors.ts";
-import { type Shape, sameShape } from "../core/shape.ts";
+import { type Shape, sameShape, sizeOf } from "../core/shape.ts";
 import { repeat } from "./joining.ts";
 import { resample, type Taps } from "./resample.ts";
 import type { Tensor } from "./tensor.ts";
@@ -56,7 +56,7 @@ function tapsOf(kernel: Kernel, length: number, count: number, scale: number, al
   };
 }
 
-/** x [n, c, s..] resampled to another spatial size, one axis after the other, with PyTorch's geometry. */
+/** x [n, c, s..] resampled to another spatial size with PyTorch's geometry. */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const { mode = "nearest", alignCorners = false } = options;
   if (!(mode in ranks)) throw unknownName("interpolate mode", mode, Object.keys(ranks));
@@ -76,17 +76,16 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
     throw new ShapeError("interpolate: alignCorners is for linear and cubic modes, not for nearest");
   const { size, scales } = target(x, options);
   if (sameShape(size, x.shape.slice(2))) return x;
-  return size.reduce((y, count, i) => {
-    const [axis, length] = [i + 2, x.shape[i + 2]];
+  const axes = size.map((count, i) => ({ count, axis: i + 2, length: x.shape[i + 2], scale: scales[i] }));
+  // The last axis, whose gathers are the slowest, comes when there are the fewest rows.
+  if (sizeOf(size) > sizeOf(x.shape.slice(2))) axes.reverse();
+  return axes.reduce((y, { count, axis, length, scale }) => {
     if (count === length) return y;
-    if (mode !== "nearest")
-      return resample(
-        y,
-        axis,
-        tapsOf(mode === "bicubic" ? cubicKernel : linearKernel, length, count, scales[i], alignCorners),
-      );
-    if (count % length === 0) return repeat(y, count / length, axis);
-    const index = Array.from({ length: count }, (_, o) => [Math.min(length - 1, Math.floor(o * scales[i]))]);
+    if (mode === "bicubic") return resample(y, axis, tapsOf(cubicKernel, length, count, scale, alignCorners));
+    if (mode !== "nearest") return resample(y, axis, tapsOf(linearKernel, length, count, scale, alignCorners));
+    const whole = count % length === 0 && Math.abs(count * scale - length) < 1e-6;
+    if (whole) return repeat(y, count / length, axis);
+    const index = Array.from({ length: count }, (_, o) => [Math.min(length - 1, Math.floor(o * scale))]);
     return resample(y, axis, { index, weight: index.map(() => [1]) });
   }, x);
 }
