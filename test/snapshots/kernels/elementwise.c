@@ -1,5 +1,5 @@
-  float *restrict const b0 = (float *)b[0];
-  const float *restrict const b1 = (const float *)b[1];
+  float *const b0 = (float *)b[0];
+  const float *const b1 = (const float *)b[1];
   #pragma GCC ivdep
   for (int64_t v0 = begin; v0 < end; ++v0) {
     const float t0 = b1[v0];

@@ -23,8 +23,8 @@
     b0[v0] = t5;
   }
 
-  float *restrict const b0 = (float *)b[0];
-  const float *restrict const b1 = (const float *)b[1];
+  float *const b0 = (float *)b[0];
+  const float *const b1 = (const float *)b[1];
   const float *restrict const b2 = (const float *)b[2];
   const int64_t p0 = p[0];
   for (int64_t q = begin; q < end; ++q) {
@@ -64,8 +64,8 @@
     b0[v0] = t5;
   }
 
-  float *restrict const b0 = (float *)b[0];
-  const float *restrict const b1 = (const float *)b[1];
+  float *const b0 = (float *)b[0];
+  const float *const b1 = (const float *)b[1];
   const float *restrict const b2 = (const float *)b[2];
   const int64_t p0 = p[0];
   for (int64_t q = begin; q < end; ++q) {
