@@ -55,7 +55,10 @@ static void NAMED(scatter_task_)(void *ctx, int64_t task, int thread) {
   int64_t row0 = mnb_split(s->m, s->row_parts, part), row1 = mnb_split(s->m, s->row_parts, part + 1);
   int64_t j0 = mnb_split(s->inner, s->inner_parts, block), j1 = mnb_split(s->inner, s->inner_parts, block + 1);
   ELEMENT *out = s->out + outer * s->m * s->inner;
-  for (int64_t row = row0; row < row1; row++) memset(out + row * s->inner + j0, 0, (size_t)(j1 - j0) * sizeof(ELEMENT));
+  if (j1 - j0 == s->inner) memset(out + row0 * s->inner, 0, (size_t)((row1 - row0) * s->inner) * sizeof(ELEMENT));
+  else
+    for (int64_t row = row0; row < row1; row++)
+      memset(out + row * s->inner + j0, 0, (size_t)(j1 - j0) * sizeof(ELEMENT));
   const ELEMENT *update = s->update + outer * s->n * s->inner;
   const int32_t *index = s->index + outer * s->index_outer;
   int64_t columns = s->index_inner == 0 ? 1 : j1 - j0, run = s->index_inner == 0 ? j1 - j0 : 1;
