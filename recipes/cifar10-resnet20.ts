@@ -1,5 +1,5 @@
 import { crossEntropy, jit, manualSeed, type Tensor, valueAndGrad } from "manabi";
-import { DataLoader, findDataset, horizontalFlip, normalize, randomCrop } from "manabi/data";
+import { DataLoader, findDataset, horizontalFlip, normalize, randomCrop, take } from "manabi/data";
 import { createModel } from "manabi/models";
 import { initialize } from "manabi/nn";
 import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
@@ -24,6 +24,7 @@ export default recipe({
   title: "ResNet-20 on CIFAR-10",
   args: {
     seed: int(1, "initialization, order and augmentation", { min: 0 }),
+    limit: int(0, "use only so many images of either part; 0 uses all", { min: 0 }),
     epochs: int(40, "passes over the training images", { min: 1 }),
     batchSize: int(128, "images per step", { min: 2 }),
     lr: float(0.2, "peak learning rate", { min: 0 }),
@@ -31,20 +32,21 @@ export default recipe({
     weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
     labelSmoothing: float(0.05, "part of the target spread over all classes", { min: 0, max: 1 }),
   },
-  smoke: { epochs: 1 },
+  smoke: { epochs: 1, limit: 256 },
   metric: { name: "test/accuracy", goal: "max" },
-  async run({ seed, epochs, batchSize, lr, momentum, weightDecay, labelSmoothing }, run) {
+  async run({ seed, limit, epochs, batchSize, lr, momentum, weightDecay, labelSmoothing }, run) {
     const { name, mean, std, imageShape, load } = findDataset("cifar10");
     const splits = await load({ onProgress: run.fetching });
     const scale = normalize(mean, std);
-    const train = new DataLoader(splits.train, {
-      batchSize,
+    const images = take(splits.train, limit);
+    const train = new DataLoader(images, {
+      batchSize: Math.min(batchSize, images.length),
       seed,
       shuffle: true,
       dropLast: true,
       transforms: [randomCrop(32, { padding: 4 }), horizontalFlip(), scale],
     });
-    const test = new DataLoader(splits.test, { batchSize: 500, transforms: [scale] });
+    const test = new DataLoader(take(splits.test, limit), { batchSize: 500, transforms: [scale] });
 
     const card: ClassifierCard = {
       model: { name: "cifar_resnet20", options: {} },
@@ -65,7 +67,7 @@ export default recipe({
 
     await run.begin(
       { model, optimizer: opt, data: train },
-      { steps, epochs, itemsPerStep: batchSize, unit: "images", notes: cardNotes(card) },
+      { steps, epochs, itemsPerStep: train.batchSize, unit: "images", notes: cardNotes(card) },
     );
     const evaluate = async () => {
       const scores = await evaluateClassifier(model, test, { output: run.output });

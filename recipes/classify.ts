@@ -31,6 +31,7 @@ import {
   stepLR,
 } from "manabi/optim";
 import {
+  batchSheet,
   type ClassifierCard,
   cardNotes,
   choice,
@@ -206,6 +207,7 @@ export default recipe({
     if (run.epoch === epochs) await evaluate();
     while (run.epoch < epochs) {
       for await (const [x, y] of train.epoch(run.epoch)) {
+        if (run.step === 0) await run.sample("training images", await batchSheet(x, input.transforms));
         run.log({ step: run.step + 1, loss: step(x, y), lr: opt.lr });
         await run.checkpointIfDue();
       }

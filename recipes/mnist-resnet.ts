@@ -1,5 +1,5 @@
 import { crossEntropy, jit, ManabiError, manualSeed, type Tensor, valueAndGrad } from "manabi";
-import { DataLoader, normalize, openSplits, randomCrop } from "manabi/data";
+import { DataLoader, normalize, openSplits, randomCrop, take } from "manabi/data";
 import { createModel } from "manabi/models";
 import { initialize } from "manabi/nn";
 import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
@@ -24,6 +24,7 @@ export default recipe({
   args: {
     data: text("mnist", "mnist, fashion-mnist, or a folder with IDX files of the same form"),
     seed: int(1, "initialization, order and augmentation", { min: 0 }),
+    limit: int(0, "use only so many images of either part; 0 uses all", { min: 0 }),
     epochs: int(4, "passes over the training images", { min: 1 }),
     batchSize: int(128, "images per step", { min: 2 }),
     lr: float(0.2, "peak learning rate", { min: 0 }),
@@ -31,22 +32,23 @@ export default recipe({
     labelSmoothing: float(0.1, "part of the target spread over all classes", { min: 0, max: 1 }),
     shift: int(2, "pixels by which training images are shifted at most", { min: 0 }),
   },
-  smoke: { epochs: 1 },
+  smoke: { epochs: 1, limit: 256 },
   metric: { name: "test/accuracy", goal: "max" },
-  async run({ data, seed, epochs, batchSize, lr, weightDecay, labelSmoothing, shift }, run) {
+  async run({ data, seed, limit, epochs, batchSize, lr, weightDecay, labelSmoothing, shift }, run) {
     const { name, known, imageShape, ...splits } = await openSplits(data, { onProgress: run.fetching });
     if (imageShape?.[2] !== 1) throw new ManabiError(`${name}: the images are not grey; use the recipe "classify"`);
     const { mean, std } = known ?? { mean: [0.1307], std: [0.3081] };
     const scale = normalize(mean, std);
     const shifted = randomCrop([imageShape[0], imageShape[1]], { padding: shift });
-    const train = new DataLoader(splits.train, {
-      batchSize: Math.min(batchSize, splits.train.length),
+    const images = take(splits.train, limit);
+    const train = new DataLoader(images, {
+      batchSize: Math.min(batchSize, images.length),
       seed,
       shuffle: true,
       dropLast: true,
       transforms: [shifted, scale],
     });
-    const test = new DataLoader(splits.test, { batchSize: 500, transforms: [scale] });
+    const test = new DataLoader(take(splits.test, limit), { batchSize: 500, transforms: [scale] });
 
     const card: ClassifierCard = {
       model: { name: "mnist_resnet", options: { numClasses: splits.classes.length } },

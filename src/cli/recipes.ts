@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { basename, extname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -23,9 +23,6 @@ export async function loadRecipe(name: string): Promise<Recipe> {
   if (!Object.hasOwn(known, name)) throw new UsageError(unknownName("recipe", name, recipeNames).message);
   return (await known[name]()).default;
 }
-
-/** What a run of the recipe is called. */
-export const recipeTitle = (name: string): string => (isFile(name) ? basename(name, extname(name)) : name);
 
 async function loadFile(path: string): Promise<Recipe> {
   const file = resolve(path);

@@ -67,6 +67,11 @@ export function subset<T>(dataset: Dataset<T>, indices: ArrayLike<number>): Data
   };
 }
 
+/** The first `count` samples of `dataset`, or all of it where it has no more or `count` is 0. */
+export function take<T>(dataset: Dataset<T>, count: number): Dataset<T> {
+  return count === 0 || count >= dataset.length ? dataset : subset(dataset, [...Array(count).keys()]);
+}
+
 /** The samples of all `parts`, one after another; the parts must have the same classes. */
 export function concat<T>(...parts: Dataset<T>[]): Dataset<T> {
   if (!parts.length) throw new ManabiError("concat: needs at least one data set");

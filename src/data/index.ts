@@ -4,7 +4,7 @@ export type { DatasetReport, KnownDataset } from "./catalogue.ts";
 export { findDataset, knownDatasets, reportDataset } from "./catalogue.ts";
 export { cifar10, readCifar } from "./cifar.ts";
 export type { Dataset, Field, Sample, SplitOptions, Splits } from "./dataset.ts";
-export { concat, map, split, subset, UnreadableSample } from "./dataset.ts";
+export { concat, map, split, subset, take, UnreadableSample } from "./dataset.ts";
 export type { DatasetSpec, ImageBlock, OnError } from "./dataset-spec.ts";
 export type { DownloadOptions, ProgressListener } from "./download.ts";
 export { download } from "./download.ts";

@@ -43,7 +43,7 @@ export {
 } from "./metrics.ts";
 export { type MetricRecord, type MetricValue, readMetrics } from "./metrics-log.ts";
 export type { OutputMode, OutputOptions, TextStream } from "./output.ts";
-export { contactSheet, pictureOf } from "./pictures.ts";
+export { batchSheet, contactSheet, pictureOf } from "./pictures.ts";
 export { type ProgressPlan, showDuration, showNumber } from "./progress.ts";
 export {
   type ExecuteOptions,

@@ -20,7 +20,7 @@ export class Output {
   readonly #stdout: TextStream;
   readonly #stderr: TextStream;
   #status = false;
-  #statusAt = Number.NEGATIVE_INFINITY;
+  #statusAt = performance.now();
 
   constructor({ mode = "text", stdout = process.stdout, stderr = process.stderr }: OutputOptions = {}) {
     this.mode = mode;

@@ -1,5 +1,6 @@
 import { ManabiError } from "../core/errors.ts";
 import type { Transform } from "../data/transforms/literals.ts";
+import type { Tensor } from "../ops/tensor.ts";
 import type { Picture } from "./report/png.ts";
 
 /** A model's input, f32 [channels, height, width], as the picture it was before `normalize` or `toFloat`. */
@@ -63,4 +64,15 @@ export function contactSheet(pictures: readonly Picture[], columns: number): Pic
     }
   }
   return { ...sheet, data };
+}
+
+/** The first images of a batch f32 [b, c, h, w] as one picture, such as to see what augmentation makes of them. */
+export async function batchSheet(images: Tensor, transforms: readonly Transform[], limit = 32): Promise<Picture> {
+  const [batch, ...shape] = images.shape;
+  const data = await images.data();
+  const size = data.length / batch;
+  const pictures = Array.from({ length: Math.min(batch, limit) }, (_, i) =>
+    shrink(pictureOf(data.subarray(i * size, (i + 1) * size), shape, transforms), 96),
+  );
+  return contactSheet(pictures, 8);
 }

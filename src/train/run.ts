@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
@@ -136,7 +136,8 @@ export class Run {
   static async create(options: RunOptions): Promise<Run> {
     const { recipe, title = recipe, args, metric = null } = options;
     const id = randomBytes(2).toString("hex");
-    const folder = options.folder ?? join(options.root ?? "runs", `${recipe}-${timestamp(new Date())}-${id}`);
+    const short = basename(recipe).replace(/\.[cm]?[jt]s$/, ""); // a recipe may be named by its file
+    const folder = options.folder ?? join(options.root ?? "runs", `${short}-${timestamp(new Date())}-${id}`);
     if (existsSync(join(folder, "run.json")))
       throw new ManabiError(`${folder} already holds a run; resume it or choose another folder`);
     const fresh = { status: "running", error: null, step: 0, epoch: 0, time: 0, metrics: {}, best: null } as const;
@@ -200,7 +201,7 @@ export class Run {
   /** How to go on with this run after an interruption. */
   get resumeCommand(): string {
     const path = relative(process.cwd(), this.folder) || ".";
-    return `manabi train ${this.record.recipe} --resume ${quote(path)}`;
+    return `manabi train ${quote(this.record.recipe)} --resume ${quote(path)}`;
   }
 
   /** Declares what a checkpoint holds, besides the default random stream, and how much there is to do; in a resumed run

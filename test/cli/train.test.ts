@@ -42,7 +42,7 @@ const small = ["--model", "mnist_resnet", "--image-size", "16", "--batch-size", 
 test("a recipe is trained, measured, used, listed and compared", async (t) => {
   await t.test("train", async () => {
     assert.equal(trained.code, 0, trained.err);
-    assert.match(trained.out, /^test\/accuracy \d+\.\d\d %.*\n3 epochs in 0:\d\d\nreport: .*report\.html\n$/);
+    assert.match(trained.out, /^test accuracy \d+\.\d\d\u00a0%.*\n3 epochs in 0:\d\d\nreport: .*report\.html\n$/);
     const { status, step, epoch, best, args } = await readRunRecord(run);
     assert.deepEqual([status, step, epoch, args.batchSize], ["done", 18, 3, 16]);
     assert.ok(best && best.value > 0.6, `accuracy ${best?.value}`);

@@ -1,13 +1,15 @@
+import { join } from "node:path";
 import { Command } from "commander";
 import { helpText, parseArgs } from "../../train/args.ts";
 import type { Output } from "../../train/output.ts";
 import { showDuration } from "../../train/progress.ts";
 import { execute, type Outcome, type Recipe, resume } from "../../train/recipe.ts";
+import { metricTitle, metricValue, splitName } from "../../train/report/format.ts";
 import { readRunRecord } from "../../train/run-record.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
-import { loadRecipe, recipeNames, recipeTitle } from "../recipes.ts";
-import { outputOf, type PrintOptions, type Shell, showPercent, UsageError, wholeNumber } from "../shell.ts";
+import { loadRecipe, recipeNames } from "../recipes.ts";
+import { outputOf, type PrintOptions, type Shell, UsageError, wholeNumber } from "../shell.ts";
 
 interface Options extends BackendOptions, PrintOptions {
   readonly resume?: string;
@@ -73,8 +75,7 @@ async function start(name: string, words: readonly string[], options: Options, o
   const misplaced = words.find((word) => recipeNames.includes(word));
   if (misplaced) throw new UsageError(`the recipe comes first: manabi train ${misplaced} ...`);
   const args = parseArgs(recipe.args, words, options.smoke ? recipe.smoke : {});
-  const title = recipe.name ?? recipeTitle(name);
-  return execute(recipe, args, { name: title, folder: options.out, output, saveEvery: saveEvery(options) });
+  return execute(recipe, args, { name, folder: options.out, output, saveEvery: saveEvery(options) });
 }
 
 async function goOn(
@@ -89,7 +90,7 @@ async function goOn(
   if (out !== undefined || smoke)
     throw new UsageError(`--resume goes on in ${folder}; leave out ${smoke ? "--smoke" : "--out"}`);
   const record = await readRunRecord(folder);
-  if (given !== null && recipeTitle(given) !== record.recipe)
+  if (given !== null && given !== record.recipe)
     throw new UsageError(`${folder} is a run of ${record.recipe}, not of ${given}`);
   return resume(await loadRecipe(given ?? record.recipe), folder, { output, saveEvery: saveEvery(options) });
 }
@@ -127,11 +128,11 @@ Options of every recipe: --resume, --out, --save-every, --smoke, --backend, --th
 function tellResult({ run }: Outcome, output: Output): void {
   const { metric, best, metrics, time, epoch } = run.record;
   if (metric && best) {
-    const show = (value: number) => (/accuracy/.test(metric.name) ? showPercent(value) : String(value));
-    const last = metrics[metric.name];
-    const kept = last !== best.value ? `, best ${show(best.value)} after epoch ${best.epoch}` : "";
-    output.info(`${metric.name} ${typeof last === "number" ? show(last) : "unknown"}${kept}`);
+    const { set, base } = splitName(metric.name);
+    const last = metrics[metric.name] ?? Number.NaN;
+    const kept = last === best.value ? "" : `, best ${metricValue(base, best.value)} after epoch ${best.epoch}`;
+    output.info(`${set} ${metricTitle(base).toLowerCase()} ${metricValue(base, last)}${kept}`);
   }
   output.info(`${epoch} epochs in ${showDuration(time)}`);
-  output.info(`report: ${run.folder}/report.html`);
+  output.info(`report: ${join(run.folder, "report.html")}`);
 }

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { loadRecipe, recipeNames } from "../../src/cli/recipes.ts";
+import { findDataset, reportDataset } from "../../src/data/index.ts";
+import { checkArgs, readRunRecord } from "../../src/train/index.ts";
+import { cli } from "../cli/cli.ts";
+import { writeStripeIdx } from "../support/pictures.ts";
+
+let root: string;
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), "manabi-recipes-"));
+});
+after(() => rm(root, { recursive: true }));
+
+test("every file of recipes/ is known by its name, and its smoke size fits its arguments", async () => {
+  const folder = fileURLToPath(new URL("../../recipes/", import.meta.url));
+  const extension = extname(import.meta.url);
+  const files = (await readdir(folder)).filter((file) => file.endsWith(extension) && !file.endsWith(".d.ts"));
+  assert.deepEqual(files.map((file) => file.slice(0, -extension.length)).sort(), [...recipeNames].sort());
+  for (const name of recipeNames) {
+    const recipe = await loadRecipe(name);
+    assert.doesNotThrow(() => checkArgs(recipe.args, recipe.smoke));
+    const { code, out } = await cli("train", name, "--help");
+    assert.equal(code, 0);
+    for (const arg of Object.values(recipe.args)) assert.ok(out.includes(arg.doc), arg.doc);
+  }
+});
+
+for (const [recipe, data] of [
+  ["mnist-resnet", "mnist"],
+  ["cifar10-resnet20", "cifar10"],
+] as const)
+  test(`${recipe} in smoke size on real images`, async (t) => {
+    // Tests fetch nothing: they use what is in the cache.
+    if (!(await reportDataset(findDataset(data))).cached)
+      return t.skip(`${data} is not in the cache; manabi data ${data} fetches it`);
+    const out = join(root, recipe);
+    const { code, err } = await cli("train", recipe, "--smoke", "--out", out);
+    assert.equal(code, 0, err);
+    const { status, step, args } = await readRunRecord(out);
+    assert.deepEqual([status, step, args.limit], ["done", 2, 256]);
+  });
+
+test("a recipe in a file of its own is trained, stopped and resumed", async () => {
+  await writeStripeIdx(join(root, "idx"), 96, 30);
+  const index = new URL(`../../src/train/index${extname(import.meta.url)}`, import.meta.url);
+  const file = join(root, "count.mjs");
+  await writeFile(
+    file,
+    `import { int, recipe } from ${JSON.stringify(index.href)};
+    export default recipe({
+      title: "Counting",
+      args: { to: int(3, "how far") },
+      smoke: { to: 1 },
+      async run({ to }, run) {
+        await run.begin({});
+        while (run.step < to) {
+          run.log({ step: run.step + 1, loss: 1 });
+          if (run.step === 2 && !run.resumed) run.stop();
+          await run.checkpointIfDue();
+        }
+      },
+    });`,
+  );
+  const out = join(root, "count");
+  const stopped = await cli("train", file, "--to", "5", "--out", out);
+  assert.equal(stopped.code, 130);
+  assert.match(stopped.err, /to go on: manabi train .*count\.mjs --resume/);
+  const { code, err } = await cli("train", "--resume", out);
+  assert.equal(code, 0, err);
+  assert.equal((await readRunRecord(out)).step, 5);
+  const wrong = await cli("train", "mnist-resnet", "--resume", out);
+  assert.match(wrong.err, /is a run of .*count\.mjs, not of mnist-resnet/);
+});
