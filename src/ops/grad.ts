@@ -5,8 +5,9 @@ import { isFloat } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
+import { substitute } from "../graph/rewrite.ts";
 import { barrier, customVjp as customNode, stopGradient as stopNode } from "../primitives/control.ts";
-import { constantLike } from "../primitives/leaf.ts";
+import { constantLike, input } from "../primitives/leaf.ts";
 import { Tensor } from "./tensor.ts";
 import { leaves, rebuild, type Tree } from "./tree.ts";
 
@@ -89,6 +90,9 @@ export function vjp(
   return recording(() => {
     const own = asArguments(primals) as readonly Tensor[];
     const out = fn(...own);
+    // Built now, because a value that is read later no longer knows what it was computed from.
+    const placeholder = input(out);
+    const pulled = pullback(out, placeholder, own).map((t) => t.node);
     return [
       out,
       (ct) => {
@@ -96,7 +100,7 @@ export function vjp(
           throw new ShapeError(
             `vjp: the cotangent is ${ct.dtype}${showShape(ct.shape)}, the output ${out.dtype}${showShape(out.shape)}`,
           );
-        return pullback(out, ct.node, own);
+        return substitute(pulled, new Map([[placeholder, ct.node]])).map((n) => new Tensor(n));
       },
     ];
   });
