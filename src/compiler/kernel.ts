@@ -21,6 +21,26 @@ export interface Kernel {
   readonly stores: readonly Store[];
 }
 
+/**
+ * Whether the results in buffer number `written` may be stored over buffer number `read`: nothing is read from there
+ * but the position that is written at the same time.
+ */
+export function canReplace({ buffers, stores }: Kernel, read: number, written: number): boolean {
+  if (buffers[read].dtype !== buffers[written].dtype) return false;
+  const at = stores.find((s) => s.buffer === written)?.index.key;
+  let own = true;
+  for (const { value } of stores)
+    walk(value, (e) => {
+      if (e.op === "load" && e.buffer === read && e.index.key !== at) own = false;
+      // Inside of a reduction a position may be read after it has been written.
+      if (e.op === "reduce")
+        walk(e.body, (x) => {
+          if (x.op === "load" && x.buffer === read) own = false;
+        });
+    });
+  return own;
+}
+
 let lastVar = 0;
 export const newVar = (size: number): LoopVar => ({ id: ++lastVar, size });
 

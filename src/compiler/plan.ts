@@ -1,6 +1,7 @@
 import { byteSize } from "../core/dtype.ts";
 import type { Buffer, Instruction } from "./instruction.ts";
-import { reads, readsOwnPosition, writes } from "./updates.ts";
+import { canReplace } from "./kernel.ts";
+import { reads, writes } from "./updates.ts";
 
 /** Where temporaries lie in the arena. */
 export interface MemoryPlan {
@@ -88,13 +89,14 @@ function hostFor(
   blockOf: ReadonlyMap<Buffer, Block>,
 ): Block | null {
   if (instruction.kind !== "kernel" || !writes(instruction).includes(result)) return null;
+  const { kernel } = instruction;
+  const written = instruction.buffers.findIndex((b, i) => b === result && kernel.buffers[i].written);
   for (let i = 0; i < instruction.buffers.length; i++) {
-    if (instruction.kernel.buffers[i].written) continue;
+    if (kernel.buffers[i].written) continue;
     const input = instruction.buffers[i];
     const block = blockOf.get(input);
-    if (!block || block.last !== at || block.guest === at || input.size !== result.size || input.dtype !== result.dtype)
-      continue;
-    if (readsOwnPosition(instruction, i)) return block;
+    if (!block || block.last !== at || block.guest === at || input.size !== result.size) continue;
+    if (canReplace(kernel, i, written)) return block;
   }
   return null;
 }

@@ -1,5 +1,5 @@
-import { walk } from "./expr.ts";
-import type { Buffer, CopyInstruction, Instruction, KernelInstruction } from "./instruction.ts";
+import type { Buffer, CopyInstruction, Instruction } from "./instruction.ts";
+import { canReplace } from "./kernel.ts";
 
 /** Buffers that an instruction reads. */
 export function reads(instruction: Instruction): Buffer[] {
@@ -33,22 +33,6 @@ export const root = (buffer: Buffer): Buffer => (buffer.place.kind === "slice" ?
 const isWritten = (instruction: Exclude<Instruction, { kind: "copy" | "loop" }>, i: number): boolean =>
   instruction.kind === "kernel" ? instruction.kernel.buffers[i].written : i === instruction.buffers.length - 1;
 
-/** Whether buffer number `read` of a kernel is only read at the position that is written at the same time. */
-export function readsOwnPosition({ kernel }: KernelInstruction, read: number): boolean {
-  return kernel.stores.every(({ index, value }) => {
-    let own = true;
-    walk(value, (e) => {
-      if (e.op === "load" && e.buffer === read && e.index.key !== index.key) own = false;
-      // Inside of a reduction a position may be read after it has been written.
-      if (e.op === "reduce")
-        walk(e.body, (x) => {
-          if (x.op === "load" && x.buffer === read) own = false;
-        });
-    });
-    return own;
-  });
-}
-
 /**
  * Appends the copies that end a program, leaving out updates that can be written over the old value at once: nothing
  * reads the old value afterwards, and the writer reads it at its own position only.
@@ -71,8 +55,8 @@ export function writeInPlace(instructions: readonly Instruction[], copies: reado
     const last = lastRead.get(to) ?? -1;
     if (last > writer) return true;
     if (last === writer) {
-      const own = instruction.buffers.indexOf(to);
-      if (instruction.kind !== "kernel" || !readsOwnPosition(instruction, own)) return true;
+      const [read, written] = [to, from].map((b) => instruction.buffers.indexOf(b));
+      if (instruction.kind !== "kernel" || !canReplace(instruction.kernel, read, written)) return true;
     }
     replaced.set(from, to);
     return false;

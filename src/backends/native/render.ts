@@ -1,6 +1,6 @@
 import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
 import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
-import type { Kernel } from "../../compiler/kernel.ts";
+import { canReplace, type Kernel } from "../../compiler/kernel.ts";
 import type { DType } from "../../core/dtype.ts";
 import { callC, castC, constantC, ctype } from "./scalar.ts";
 
@@ -83,10 +83,18 @@ class Renderer {
   }
 
   private prologue(): string[] {
-    const buffers = this.kernel.buffers.map(
-      ({ dtype, written }, i) =>
-        `  ${written ? "" : "const "}${ctype[dtype]} *restrict const b${i} = (${written ? "" : "const "}${ctype[dtype]} *)b[${i}];`,
-    );
+    const { buffers: all } = this.kernel;
+    const numbers = all.map((_, i) => i);
+    // Where the memory plan may store a result over an input, the compiler must not take the two for different.
+    const apart = (i: number): boolean =>
+      numbers.every((j) => {
+        if (all[i].written === all[j].written) return true;
+        return all[i].written ? !canReplace(this.kernel, j, i) : !canReplace(this.kernel, i, j);
+      });
+    const buffers = all.map(({ dtype, written }, i) => {
+      const type = `${written ? "" : "const "}${ctype[dtype]} *`;
+      return `  ${type}${apart(i) ? "restrict " : ""}const b${i} = (${type})b[${i}];`;
+    });
     return [...buffers, ...this.params.map((_, i) => `  const int64_t p${i} = p[${i}];`)];
   }
 
