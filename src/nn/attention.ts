@@ -93,7 +93,7 @@ export class MultiheadAttention extends Module {
   #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
     const d = this.out_proj.weight.shape[0];
     const { in_proj_weight: packed, in_proj_bias: bias } = this;
-    const third = (t: Tensor | null, i: number) => t && t.slice(0, i * d, (i + 1) * d);
+    const third = (t: Tensor | null, i: number) => t?.slice(0, i * d, (i + 1) * d) ?? null;
     if (packed && query === key && key === value) {
       const all = linear(query, packed, bias);
       return [0, 1, 2].map((i) => all.slice(2, i * d, (i + 1) * d));

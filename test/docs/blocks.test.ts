@@ -30,7 +30,14 @@ before(() => {
   for (const { name, code } of blocks) writeFileSync(join(folder, `${name}.ts`), `${code}\nexport {};\n`);
   const config = {
     extends: "../../tsconfig.json",
-    compilerOptions: { rootDir: ".", outDir: ".", incremental: false, tsBuildInfoFile: null, declaration: false, noUnusedLocals: false },
+    compilerOptions: {
+      rootDir: ".",
+      outDir: ".",
+      incremental: false,
+      tsBuildInfoFile: null,
+      declaration: false,
+      noUnusedLocals: false,
+    },
     include: ["*.ts"],
   };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));

@@ -13,9 +13,8 @@ const batches = [
 
 const close = (x: Tensor, want: readonly number[]) => {
   const got = [...x.dataSync()];
-  got.forEach((v, i) =>
-    assert.ok(Math.abs(v - want[i]) < 2e-6 * Math.max(1, Math.abs(want[i])), `${got} is not ${want}`),
-  );
+  for (const [i, v] of got.entries())
+    assert.ok(Math.abs(v - want[i]) < 2e-6 * Math.max(1, Math.abs(want[i])), `${got} is not ${want}`);
 };
 
 // From torch.nn.BatchNorm1d over the three batches, then in eval mode on the first.

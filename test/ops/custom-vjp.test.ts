@@ -18,9 +18,8 @@ const random = (seed: number, ...shape: number[]): Tensor =>
   );
 const near = (got: Tensor, want: Tensor, what: string) => {
   const [a, b] = [got.dataSync(), want.dataSync()];
-  b.forEach((v, i) =>
-    assert.ok(Math.abs(a[i] - v) <= 1e-10 * (1 + Math.abs(v)), `${what} [${i}] is ${a[i]}, not ${v}`),
-  );
+  for (const [i, v] of b.entries())
+    assert.ok(Math.abs(a[i] - v) <= 1e-10 * (1 + Math.abs(v)), `${what} [${i}] is ${a[i]}, not ${v}`);
 };
 
 type Fn = (inputs: readonly Tensor[]) => Tensor;
