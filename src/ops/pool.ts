@@ -3,6 +3,7 @@ import { type Shape, sameShape, sizeOf, stridesOf } from "../core/shape.ts";
 import { div } from "../primitives/elementwise.ts";
 import { constantLike } from "../primitives/leaf.ts";
 import { unfold } from "../primitives/movement.ts";
+import { argmax } from "../primitives/reduce.ts";
 import { type PerAxis, perAxis } from "./conv.ts";
 import { arange, onesLike, zeros } from "./creation.ts";
 import { customVjp } from "./grad.ts";
@@ -122,13 +123,9 @@ function tapNumbers(windows: readonly Windows[]): Tensor {
     .reduce((a, b) => a.add(b));
 }
 
-/** The number within its window of the first element that is `max`, or NaN where that is NaN: i32 [n, c, o..]. */
-function firstMaxima(view: Tensor, max: Tensor, windows: readonly Windows[]): Tensor {
-  const hit = view.eq(spread(max)).or(view.ne(view));
-  const beyond = sizeOf(windows.map(({ size }) => size));
-  // A minimum over numbers compiles to far better code than an argmax.
-  return where(hit, tapNumbers(windows), beyond).min(windowAxes(windows));
-}
+/** The number within its window of the first maximum, or of the first NaN: i32 [n, c, o..]. */
+const firstMaxima = (view: Tensor, windows: readonly Windows[]): Tensor =>
+  new Tensor(argmax(view.node, windowAxes(windows)));
 
 /** Where in its plane tap `number` of each window is: i32 [n, c, o..], flat over the spatial axes of x. */
 function planePositions(number: Tensor, windows: readonly Windows[]): Tensor {
@@ -168,8 +165,8 @@ type View = (x: Tensor) => Tensor;
 function maxOver(x: Tensor, windows: readonly Windows[], view: View): { values: Tensor; positions: () => Tensor } {
   const values = customVjp(
     (x: Tensor) => view(x).max(windowAxes(windows)),
-    ({ ct, out, inputs: [x] }) => {
-      const first = firstMaxima(view(x), out, windows);
+    ({ ct, inputs: [x] }) => {
+      const first = firstMaxima(view(x), windows);
       const spatial = x.shape.slice(2);
       if (!tiled(windows)) return [scatterPlanes(ct, planePositions(first, windows), spatial)];
       const back = where(spread(first).eq(tapNumbers(windows)), spread(ct), 0);
@@ -177,7 +174,7 @@ function maxOver(x: Tensor, windows: readonly Windows[], view: View): { values: 
       return [back.reshape([...x.shape.slice(0, 2), ...covered]).pad(covered.map((d, i) => [0, spatial[i] - d]))];
     },
   )(x);
-  return { values, positions: () => planePositions(firstMaxima(view(x), values, windows), windows) };
+  return { values, positions: () => planePositions(firstMaxima(view(x), windows), windows) };
 }
 
 function slidingMax(op: string, rank: number, x: Tensor, kernelSize: PerAxis, options: MaxPoolOptions) {

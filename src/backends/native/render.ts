@@ -509,5 +509,5 @@ function accumulator(kind: Reduce["kind"], dtype: DType, short = false): Accumul
 /** Whether a later candidate replaces the best so far: strictly better, or the first NaN. */
 function beats(kind: Reduce["kind"], value: string, best: string, dtype: DType): string {
   const better = `${value} ${kind === "argmax" ? ">" : "<"} ${best}`;
-  return dtype === "f32" || dtype === "f64" ? `${better} || (${value} != ${value} && ${best} == ${best})` : better;
+  return dtype === "f32" || dtype === "f64" ? `(${better}) | ((${value} != ${value}) & (${best} == ${best}))` : better;
 }
