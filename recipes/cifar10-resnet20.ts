@@ -15,11 +15,12 @@ import {
 } from "manabi/train";
 
 /** ResNet-20 (He et al. 2015, option A) on CIFAR-10: crops of images padded by four pixels, mirrored half of the time.
- *  The paper trains 182 epochs in three steps for 91.25 %; here one cycle of the learning rate in fewer epochs.
+ *  The paper trains 182 epochs in three steps for 91.25 %; here one cycle of the learning rate in 40 epochs, with stronger
+ *  weight decay.
  *
  *      manabi train cifar10-resnet20
  *
- *  Not measured yet. */
+ *  Measured: 0.62 s of CPU time a step over 67 steps on an AMD EPYC (Zen 3, AVX2); the whole run not yet. */
 export default recipe({
   title: "ResNet-20 on CIFAR-10",
   args: {

@@ -18,7 +18,9 @@ import {
 /** A small ResNet (77,754 parameters) on MNIST, the first thing to run.
  *
  *      manabi train mnist-resnet
- */
+ *
+ *  Measured: 99.53 % test accuracy (seed 1), 99.55 % (seed 2). Seed 1 took 2:04 minutes from start to report, 144 s of CPU
+ *  time, on 2 cores of an AMD EPYC (Zen 3, AVX2) that had other work to do as well. */
 export default recipe({
   title: "A small ResNet on MNIST",
   args: {
