@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { backendStatus } from "../../backends/select.ts";
 import { cacheRoot } from "../../core/cache.ts";
 import { readEnvironment } from "../../train/environment.ts";
+import { announceCompiling } from "../compiling.ts";
 import { folderSize } from "../folder-size.ts";
 import { outputOf, printJson, type Shell, showBytes } from "../shell.ts";
 
@@ -30,6 +31,7 @@ export const doctorCommand = (shell: Shell): Command =>
     .option("--json", "print JSON")
     .action(async ({ json }: { readonly json?: boolean }) => {
       const output = outputOf(shell, { json });
+      announceCompiling(output);
       const findings = await examine();
       if (json) return printJson(shell, findings);
       const { backends, environment, cpu, cache, disk } = findings;
