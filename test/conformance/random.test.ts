@@ -9,7 +9,7 @@ const perProgram = 24;
 const graphs = (first: number, float: "f32" | "f64", steps: number): ConformanceCase[] =>
   Array.from({ length: perProgram }, (_, i) => ({
     name: `seed ${first + i} ${float}`,
-    scale: 1,
+    scale: 4,
     outputs: new GraphSampler(first + i, float).sample(steps),
   }));
 

@@ -132,13 +132,16 @@ describe("with a compiler", { skip: backendsUnderTest().length === 0 && "no C co
   test("a worker thread computes while the main thread does", async () => {
     const code = `
       import { Worker, isMainThread, parentPort } from "node:worker_threads";
-      import { tensor, setBackend } from ${JSON.stringify(entry)};
+      import { tensor, setBackend, setThreads } from ${JSON.stringify(entry)};
       setBackend("native");
       const n = 60;
       const x = tensor(Float32Array.from({ length: n * n }, (_, i) => (i % 7) - 3), { shape: [n, n] });
       const work = () => {
         let sum = 0;
-        for (let i = 0; i < 50; i++) sum += x.matmul(x.transpose()).add(tensor(i)).sum().itemSync();
+        for (let i = 0; i < 50; i++) {
+          setThreads(1 + (i % 3));
+          sum += x.matmul(x.transpose()).add(tensor(i)).sum().itemSync();
+        }
         return sum;
       };
       if (isMainThread) {

@@ -203,7 +203,11 @@ static void stop_workers(void) {
   atomic_store(&pool.epoch, 0);
 }
 
-int mnb_init(int threads) {
+static pthread_mutex_t turnstile = PTHREAD_MUTEX_INITIALIZER;
+void mnb_enter(void) { pthread_mutex_lock(&turnstile); }
+void mnb_leave(void) { pthread_mutex_unlock(&turnstile); }
+
+static int resize(int threads) {
   int cpus = allowed_cpus();
   if (threads <= 0) threads = cpus;
   threads = (int)mnb_min(threads, MNB_MAX_THREADS);
@@ -211,6 +215,7 @@ int mnb_init(int threads) {
   stop_workers();
   pool.threads = threads;
   pool.spins = threads <= cpus;
+  mnb_pin_library();
   for (int i = 1; i < threads; i++) {
     if (pthread_create(&pool.handles[i], NULL, worker, (void *)(intptr_t)i) != 0) {
       pool.threads = i; /* go on with the workers there are */
@@ -218,6 +223,13 @@ int mnb_init(int threads) {
     }
   }
   return pool.threads;
+}
+
+int mnb_init(int threads) {
+  mnb_enter();
+  int count = resize(threads);
+  mnb_leave();
+  return count;
 }
 
 int mnb_threads(void) { return pool.threads > 0 ? pool.threads : 1; }

@@ -43,6 +43,10 @@ typedef void mnb_task(void *ctx, int64_t task, int thread);
 typedef void mnb_kernel(void *const *buf, const int64_t *p, int64_t begin, int64_t end);
 typedef void mnb_op(void *const *buf, const int64_t *p);
 
+/* The pool and the scratch blocks serve one program at a time, whichever thread of the process runs it. */
+void mnb_enter(void);
+void mnb_leave(void);
+
 /* Calls fn(ctx, task, thread) once for every task in [0, tasks); returns when all are done. Which thread takes a
  * task varies from run to run, so a task's result must not depend on it. */
 void mnb_parallel(int64_t tasks, mnb_task *fn, void *ctx);
@@ -62,6 +66,9 @@ int64_t mnb_cache_bytes(int level);
 void mnb_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int mnb_failed(void);
 void mnb_clear_failure(void);
+
+/* Keeps this library loaded until the process ends. */
+void mnb_pin_library(void);
 
 /* Parallel memcpy. */
 void mnb_copy(void *to, const void *from, int64_t bytes);

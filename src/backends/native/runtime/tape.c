@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include "runtime.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -134,13 +133,10 @@ static int64_t highest_slot(const int64_t *tape, int64_t words, int64_t highest,
   return highest;
 }
 
-/* The pool and the scratch blocks serve one program at a time. */
-static pthread_mutex_t turnstile = PTHREAD_MUTEX_INITIALIZER;
-
 int mnb_run_timed(const int64_t *tape, int64_t words, const uint64_t *slots, double *seconds) {
   int loops = 0;
   int64_t slot_count = highest_slot(tape, words, -1, &loops) + 1;
-  pthread_mutex_lock(&turnstile);
+  mnb_enter();
   mnb_clear_failure();
   uint64_t *own = (uint64_t *)(uintptr_t)slots;
   if (loops) {
@@ -151,7 +147,7 @@ int mnb_run_timed(const int64_t *tape, int64_t words, const uint64_t *slots, dou
   if (!mnb_failed()) run(tape, words, own, seconds);
   if (loops) free(own);
   int status = mnb_failed() ? -1 : 0;
-  pthread_mutex_unlock(&turnstile);
+  mnb_leave();
   return status;
 }
 
