@@ -2,7 +2,7 @@ import type { TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { type DataAttrs, type Graph, type Node, reachable } from "../graph/node.ts";
 import { plain, substitute } from "../graph/rewrite.ts";
-import { activeTrace } from "../graph/variable.ts";
+import { activeTrace, takeAssigned } from "../graph/variable.ts";
 import { dataPrim, input, inputPrim } from "../primitives/leaf.ts";
 import type { Executable } from "./backend.ts";
 import { backend } from "./select.ts";
@@ -34,10 +34,20 @@ const knownValue = (node: Node): TypedArray | undefined =>
 
 /** Computes nodes and returns their values; the arrays belong to the nodes and must not be written. */
 export function evaluate(nodes: readonly Node[]): TypedArray[] {
-  const missing = [...new Set(nodes.filter((n) => knownValue(n) === undefined))];
-  if (missing.length) compute(missing);
+  const missing = new Set(nodes.filter((n) => knownValue(n) === undefined));
+  if (missing.size) compute([...missing, ...assignedNodes(missing)]);
   return nodes.map((n) => knownValue(n) as TypedArray);
 }
+
+/** What has been assigned to variables and not been computed, as far as it can be. */
+function assignedNodes(asked: ReadonlySet<Node>): Node[] {
+  if (activeTrace() || recordings) return [];
+  const nodes = new Set([...takeAssigned()].map((cell) => cell.node));
+  return [...nodes].filter((n) => !asked.has(n) && knownValue(n) === undefined && computable(n));
+}
+
+const computable = (node: Node): boolean =>
+  reachable([node], (n) => knownValue(n) === undefined).every((n) => n.prim !== inputPrim);
 
 function compute(nodes: readonly Node[]): void {
   if (activeTrace())

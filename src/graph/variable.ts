@@ -40,12 +40,26 @@ export function readCell(cell: Cell): Node {
   return cell.node;
 }
 
+/** Cells assigned outside of traces since `takeAssigned` was called last. */
+let assigned = new Set<Cell>();
+
 export function writeCell(cell: Cell, value: Node): void {
   if (active) active.write(cell, value);
   else {
     cell.node = value;
     cell.shared = true;
+    assigned.add(cell);
   }
+}
+
+/**
+ * The cells that were assigned lately. Whoever evaluates computes their values along with what was asked for: a running
+ * mean that nobody reads would otherwise grow a graph that holds every batch it has seen.
+ */
+export function takeAssigned(): ReadonlySet<Cell> {
+  const cells = assigned;
+  assigned = new Set();
+  return cells;
 }
 
 /** `read()`, remembered by the trace in force. */

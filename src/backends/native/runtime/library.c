@@ -1,9 +1,18 @@
 /* Where code comes from: generated libraries, and the table of built-in ops. */
+#define _GNU_SOURCE
 #include "runtime.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Workers run this library's code until the process ends, so unloading it at exit, as a foreign function library may
+ * do, would pull the code from under them. */
+void mnb_pin_library(void) {
+  Dl_info info;
+  if (dladdr((void *)(uintptr_t)&mnb_pin_library, &info) != 0 && info.dli_fname != NULL)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
 
 int mnb_load(const char *path, int64_t count, uint64_t *out) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
