@@ -32,7 +32,7 @@ before(() => {
     extends: "../../tsconfig.json",
     compilerOptions: {
       rootDir: ".",
-      outDir: ".",
+      outDir: "js",
       incremental: false,
       tsBuildInfoFile: null,
       declaration: false,
@@ -54,7 +54,7 @@ test("the documents have code", () => assert.ok(blocks.length > 5));
 
 for (const { title, name } of blocks)
   test(title, async () => {
-    const file = join(folder, `${name}.js`);
+    const file = join(folder, "js", `${name}.js`);
     assert.ok(existsSync(file));
     await promisify(execFile)(process.execPath, [file], { cwd: folder, timeout: 60_000 });
   });
