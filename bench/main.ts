@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, platform, release, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { setBackend, setThreads } from "manabi";
 import { Peer } from "./peer.ts";
@@ -52,11 +53,14 @@ for (const work of chosen) {
   const run = await work.prepare();
   run();
   const once = time(run, 1);
-  // Short work is repeated within a run, so that a run takes some 20 ms.
-  const inner = Math.max(1, Math.min(2000, Math.round(0.02 / once)));
+  // Short work is repeated within a run, so that a run takes some 40 ms.
+  const inner = Math.max(1, Math.min(2000, Math.round(0.04 / once)));
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < (once > 1 ? Math.min(rounds, 5) : rounds); round++) {
+    // The peer's threads spin for a while after their work; until they sleep, they would take the cores from us.
+    if (typeof peer !== "string") await sleep(250);
+    run(); // both sides wake up untimed
     ours.push(time(run, inner));
     if (typeof peer !== "string") theirs.push(...(await peer.time(work.request, 1, inner)));
   }

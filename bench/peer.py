@@ -63,7 +63,7 @@ for line in sys.stdin:
     if key not in made:
         made.clear()
         made[key] = cases[request["case"]](request)
-        made[key]()
+    made[key]()  # both sides wake up untimed
     seconds = []
     for _ in range(request["runs"]):
         start = time.perf_counter()
