@@ -54,7 +54,8 @@ const serve =
     const range = { "content-range": `bytes ${start}-${start + part.length - 1}/${bytes.length}` };
     response.writeHead(from === undefined ? 200 : 206, { "content-length": part.length, ...(from ? range : {}) });
     if (part.length <= until) response.end(part);
-    else response.write(part.subarray(0, until), () => setTimeout(() => response.destroy(), 20));
+    // The pause lets a client on a busy machine take what was sent before the connection breaks.
+    else response.write(part.subarray(0, until), () => setTimeout(() => response.destroy(), 400));
   };
 
 test("a download is whole, private, announced and leaves no part file", async () => {
