@@ -105,7 +105,9 @@ function training(model: Module & { forward(x: Tensor): Tensor }, x: Tensor, y: 
   return () => void step(x, y);
 }
 
-const labels = (n: number, classes: number) => tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes));
+/** Class numbers in a fixed order. */
+export const labels = (n: number, classes: number) =>
+  tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes));
 
 const mlp: Work = {
   group: "train",
