@@ -31,7 +31,7 @@ export default recipe({
     lr: float(0.2, "peak learning rate", { min: 0 }),
     momentum: float(0.9, "of the gradient", { min: 0, max: 1 }),
     weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
-    labelSmoothing: float(0.05, "part of the target spread over all classes", { min: 0, max: 1 }),
+    labelSmoothing: float(0, "part of the target spread over all classes", { min: 0, max: 1 }),
   },
   smoke: { epochs: 1, limit: 256 },
   metric: { name: "test/accuracy", goal: "max" },

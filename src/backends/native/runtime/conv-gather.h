@@ -17,8 +17,7 @@
 
 enum {
   CHUNK = CHUNK_TILES * TILE_COLS,
-  PACKED_FROM_ROWS = 96,       /* rows that pay for packing panels ... */
-  FULL_ENOUGH_PERCENT = 95,    /* ... unless so many lanes of the indexed way are in use */
+  PACKING_ROWS = 12, /* rows that could be computed while a panel is packed */
   OVERLAP_DEPTH_BLOCKS = 3,
   GROUPS_PER_LIST = 8,
   THIN_VECTORS = 8
@@ -289,7 +288,7 @@ COLD static void choose_gather(struct gather *g) {
   }
   g->band_dim = size[0] > 1 ? 0 : size[1] > 1 ? 1 : 2;
   int64_t used = 100 * size[2] / mnb_round_up(size[2], LANES);
-  g->indexed = (plan->rows < PACKED_FROM_ROWS || used >= FULL_ENOUGH_PERCENT) &&
+  g->indexed = plan->rows * (100 - used) < PACKING_ROWS * used &&
                !(plan->in_place && (size[2] % LANES != 0 || plan->parts > 1));
   int64_t depth = plan->volume * plan->channels;
   /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */

@@ -67,7 +67,7 @@ static void pack_dy(real *panel, const struct weight_grad *g, const real *dy, in
 
 /* Adds the products of `count` positions to the sums of the rows [0, rows) of one panel of output channels. */
 static void add_products(const real *base, const int64_t *offset, const int64_t *from,
-                         const real *panel, real *sums, int64_t rows, int64_t count, int accumulate) {
+                         const real *panel, real *sums, int64_t rows, int lanes, int64_t count, int accumulate) {
   struct tile t = {.depth = count, .a_index = from, .b = {panel, panel + LANES}, .b_step = TILE_COLS,
                    .c_step = TILE_COLS, .accumulate = accumulate};
   for (int64_t row = 0; row < rows; row += TILE_ROWS) {
@@ -75,7 +75,8 @@ static void add_products(const real *base, const int64_t *offset, const int64_t 
     for (int r = 0; r < TILE_ROWS; r++) t.a[r] = base + offset[row + mnb_min(r, valid - 1)];
     t.c[0] = sums + row * TILE_COLS;
     t.c[1] = t.c[0] + LANES;
-    run_tile(&t, INDEXED_STRIDED, valid, TILE_COLS);
+    if (lanes > LANES) run_tile(&t, INDEXED_STRIDED, valid, TILE_COLS);
+    else run_tile(&t, INDEXED_NARROW, valid, LANES);
   }
 }
 
@@ -128,9 +129,9 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
       int64_t p = mnb_split(total, blocks, block), count = mnb_split(total, blocks, block + 1) - p;
       list_positions(from, g, lo, hi, p, count);
       for (int64_t o = 0; o < plan->rows; o += TILE_COLS) {
-        pack_dy(panel, g, dy + o * plan->out_volume, band_volume, first_position,
-                (int)mnb_min(TILE_COLS, plan->rows - o), p, count);
-        add_products(base, g->offsets, from, panel, sums + o * all_rows, rows, count, accumulate);
+        int lanes = (int)mnb_min(TILE_COLS, plan->rows - o);
+        pack_dy(panel, g, dy + o * plan->out_volume, band_volume, first_position, lanes, p, count);
+        add_products(base, g->offsets, from, panel, sums + o * all_rows, rows, lanes, count, accumulate);
       }
     }
   }
@@ -144,7 +145,7 @@ static void collect_task(void *ctx, int64_t task, int thread) {
   (void)thread;
   const struct weight_grad *g = ctx;
   int64_t rows = g->plan->channels * g->plan->volume, split_step = rows * g->out_pitch;
-  int64_t blocks = g->out_pitch / LANES, group = task / blocks, o = task % blocks * LANES;
+  int64_t blocks = mnb_ceil_div(g->plan->rows, LANES), group = task / blocks, o = task % blocks * LANES;
   const real *sums = g->sums + group * g->image_splits * split_step + o / TILE_COLS * TILE_COLS * rows + o % TILE_COLS;
   int64_t lanes = mnb_min(LANES, g->plan->rows - o);
   real *out = g->out + (group * g->plan->rows + o) * rows;
@@ -293,7 +294,7 @@ COLD void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
     g.sums = (real *)(shared + table_bytes);
     conv_tap_offsets(g.offsets, &plan, plan.part, &g.box);
     mnb_parallel(plan.groups * g.image_splits * g.channel_splits, weight_grad_task, &g);
-    mnb_parallel(plan.groups * g.out_pitch / LANES, collect_task, &g);
+    mnb_parallel(plan.groups * mnb_ceil_div(plan.rows, LANES), collect_task, &g);
   }
   conv_plan_free(&plan);
 }

@@ -37,12 +37,14 @@ struct tile {
   int accumulate; /* C += instead of C = */
 };
 
-enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED };
+/* The last one has a single vector of columns. */
+enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED, INDEXED_NARROW };
 
 INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   vec acc[TILE_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
   const int a_packed = kind == PACKED_STRIDED || kind == PACKED_INDEXED;
+  const int a_indexed = kind == INDEXED_STRIDED || kind == INDEXED_NARROW, narrow = kind == INDEXED_NARROW;
   const real *a[TILE_ROWS];
   UNROLL for (int i = 0; i < rows; i++) a[i] = a_packed ? t->a[0] + i : t->a[i];
   const real *b0 = t->b[0], *b1 = t->b[1], *packed = t->a[0];
@@ -56,14 +58,14 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
       right = load(b1 + b_index[k]);
     } else {
       left = load(b0);
-      right = load(b0 + LANES);
+      if (!narrow) right = load(b0 + LANES);
       b0 += b_step;
     }
-    if (kind == INDEXED_STRIDED) a_at = a_index[k];
+    if (a_indexed) a_at = a_index[k];
     UNROLL for (int i = 0; i < rows; i++) {
       vec x = splat(a_packed ? packed[i] : a[i][a_at]);
       acc[i][0] += x * left;
-      acc[i][1] += x * right;
+      if (!narrow) acc[i][1] += x * right;
     }
     if (a_packed) packed += rows;
     if (kind == STRIDED_STRIDED) a_at += a_step;
@@ -72,12 +74,12 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   if (t->accumulate) {
     UNROLL for (int i = 0; i < rows; i++) {
       store(c0 + i * t->c_step, load(c0 + i * t->c_step) + acc[i][0]);
-      store(c1 + i * t->c_step, load(c1 + i * t->c_step) + acc[i][1]);
+      if (!narrow) store(c1 + i * t->c_step, load(c1 + i * t->c_step) + acc[i][1]);
     }
   } else {
     UNROLL for (int i = 0; i < rows; i++) {
       store(c0 + i * t->c_step, acc[i][0]);
-      store(c1 + i * t->c_step, acc[i][1]);
+      if (!narrow) store(c1 + i * t->c_step, acc[i][1]);
     }
   }
 }
@@ -86,7 +88,8 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   HOT void tile_packed_strided_##rows(const struct tile *t) { tile_body(t, PACKED_STRIDED, rows); }   \
   HOT void tile_packed_indexed_##rows(const struct tile *t) { tile_body(t, PACKED_INDEXED, rows); }   \
   HOT void tile_strided_strided_##rows(const struct tile *t) { tile_body(t, STRIDED_STRIDED, rows); } \
-  HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); }
+  HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); } \
+  HOT void tile_indexed_narrow_##rows(const struct tile *t) { tile_body(t, INDEXED_NARROW, rows); }
 ROW_CLASSES(DEFINE_KERNELS)
 
 /* The height of the kernel that serves `rows` rows: also the row pitch of a packed panel of so many rows. */
@@ -103,7 +106,8 @@ INLINE int row_class(int rows) {
     if (kind == PACKED_STRIDED) tile_packed_strided_##rows(t);       \
     else if (kind == PACKED_INDEXED) tile_packed_indexed_##rows(t);  \
     else if (kind == STRIDED_STRIDED) tile_strided_strided_##rows(t); \
-    else tile_indexed_strided_##rows(t);                             \
+    else if (kind == INDEXED_STRIDED) tile_indexed_strided_##rows(t); \
+    else tile_indexed_narrow_##rows(t);                              \
     break;
 
 /* Runs the kernel for `rows` (a row class). */
@@ -126,7 +130,7 @@ INLINE void run_tile_aside(struct tile *t, enum tile_kind kind, int rows, real *
 
 /* Computes `rows` x `cols` of a tile whose C is contiguous; never writes outside of them. */
 INLINE void run_tile(struct tile *t, enum tile_kind kind, int rows, int cols) {
-  if (cols == TILE_COLS && rows == row_class(rows)) {
+  if (cols == (kind == INDEXED_NARROW ? LANES : TILE_COLS) && rows == row_class(rows)) {
     run_kernel_rows(t, kind, rows);
     return;
   }
