@@ -1,7 +1,15 @@
-export { type BackendName, type BackendStatus, backendStatus, setBackend, setThreads } from "./backends/select.ts";
+export {
+  type BackendName,
+  type BackendStatus,
+  backendStatus,
+  setBackend,
+  setProcessor,
+  setThreads,
+} from "./backends/select.ts";
 export type { DType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
+export { type MatrixPrecision, matrixPrecision, setMatrixPrecision, withMatrixPrecision } from "./graph/precision.ts";
 export * from "./ops/activation.ts";
 export * from "./ops/attention.ts";
 export {

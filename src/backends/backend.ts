@@ -22,6 +22,8 @@ export interface Executable {
 /** What executes graphs. */
 export interface Backend {
   readonly name: string;
+  /** Tells its compiled programs from those of other backends, and from its own for other processors. */
+  readonly key: string;
   /** Dtypes it computes in; any other is refused by name when a graph is compiled. */
   readonly dtypes: ReadonlySet<DType>;
   compile(graph: Graph): Executable;

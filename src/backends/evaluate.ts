@@ -82,7 +82,7 @@ function compute(nodes: readonly Node[]): void {
     parts.push(`${refer(n)}=${n.prim.name}(${inputs})${JSON.stringify(n.attrs, plain)}`);
   }
   const target = backend();
-  const key = `${target.name}:${parts.join(";")}>${nodes.map(refer)}`;
+  const key = `${target.key}:${parts.join(";")}>${nodes.map(refer)}`;
   // A scan's body is compared by identity: its text is not part of the key.
   const cacheable = !order.some((n) => n.prim.name === "scan");
   let program = cacheable ? programs.get(key) : undefined;

@@ -1,9 +1,10 @@
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
 import { nativeBackend } from "./native/index.ts";
+import { onCompile, setTarget } from "./native/toolchain.ts";
 import { reference } from "./reference/index.ts";
 
-export { onCompile } from "./native/toolchain.ts";
+export { onCompile };
 
 export type BackendName = "reference" | "native";
 
@@ -39,7 +40,7 @@ export function backendStatus(): BackendStatus[] {
       ? `no C compiler found (cc, gcc, clang); ${cure}`
       : loaded instanceof Error
         ? loaded.message
-        : `${loaded.toolchain.version}; ${loaded.runtime.threads} threads`;
+        : `${loaded.toolchain.version}; ${loaded.runtime.threads} threads; medium precision is ${loaded.hasBf16 ? "bf16" : "f32 (no bf16 products)"}`;
   return [
     { name: "native", works: loaded !== null && !(loaded instanceof Error), detail },
     { name: "reference", works: true, detail: "plain TypeScript, one thread" },
@@ -69,6 +70,18 @@ export function setBackend(name: BackendName | "auto"): void {
       throw new ManabiError(`backend native does not work here: ${loaded ? loaded.message : `no C compiler; ${cure}`}`);
     active = loaded;
   } else throw unknownName("backend", name, ["auto", "native", "reference"]);
+}
+
+/**
+ * Compiles what the native backend runs from now on for another processor than this machine's: a name that the
+ * compiler's -march knows, such as "x86-64-v3" (AVX2, no AVX-512), or "native".
+ */
+export function setProcessor(name: string): void {
+  if (!/^[a-z0-9][a-z0-9.+_-]*$/i.test(name))
+    throw new ManabiError(`processor "${name}" is no name that -march of a C compiler takes, such as x86-64-v3`);
+  setTarget(name);
+  if (active && active === native) active = null;
+  native = undefined;
 }
 
 /** Sets the number of threads of the native backend, 0 for every CPU that the process may use; returns the number. */

@@ -1,14 +1,17 @@
 import { type Command, Option } from "commander";
-import { type BackendName, setBackend, setThreads } from "../backends/select.ts";
+import { type BackendName, setBackend, setProcessor, setThreads } from "../backends/select.ts";
+import { type MatrixPrecision, setMatrixPrecision } from "../graph/precision.ts";
 import { wholeNumber } from "./shell.ts";
 
 /** What a command computes with. */
 export interface BackendOptions {
   readonly backend?: BackendName | "auto";
   readonly threads?: string;
+  readonly precision?: MatrixPrecision;
+  readonly processor?: string;
 }
 
-/** Adds `--backend` and `--threads`. */
+/** Adds `--backend`, `--threads`, `--precision` and `--processor`. */
 export const withBackend = (command: Command): Command =>
   command
     .addOption(
@@ -16,10 +19,18 @@ export const withBackend = (command: Command): Command =>
         .choices(["auto", "native", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the native backend (default: all cores)");
+    .option("--threads <n>", "threads of the native backend (default: all cores)")
+    .addOption(
+      new Option("--precision <name>", "of matrix products: high is close to f32, medium rounds to bf16")
+        .choices(["highest", "high", "medium"])
+        .default("high"),
+    )
+    .option("--processor <name>", "compile for this one (-march of the C compiler), such as x86-64-v3");
 
 /** Puts the options into force. */
-export function chooseBackend({ backend = "auto", threads }: BackendOptions): void {
+export function chooseBackend({ backend = "auto", threads, precision, processor }: BackendOptions): void {
+  if (processor !== undefined) setProcessor(processor);
+  if (precision !== undefined) setMatrixPrecision(precision);
   setBackend(backend);
   if (threads === undefined) return;
   const count = wholeNumber("--threads", threads);

@@ -1,6 +1,7 @@
 import type { DType } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { Node } from "../graph/node.ts";
+import type { PrecisionAttrs } from "../graph/precision.ts";
 import type { ConvAttrs } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import type { ScatterAttrs, SortAttrs } from "../primitives/indexing.ts";
@@ -34,6 +35,12 @@ export const operands = (node: Node): Node[] =>
 /** bool is stored as u8. */
 const stored = (dtype: DType): DType => (dtype === "bool" ? "u8" : dtype);
 
+/** The name of a product's operation: what it computes in, and how precisely if that is not as precisely as possible. */
+function product(name: string, dtype: DType, { attrs }: Node): string {
+  const { precision } = attrs as PrecisionAttrs;
+  return dtype === "f32" && precision ? `${name}_f32_${precision}` : `${name}_${dtype}`;
+}
+
 /** The instruction that computes a node by a built-in of the run time. */
 export function operation(node: Node, target: Buffer, bufferOf: (node: Node) => Buffer): OpInstruction {
   const { dtype } = target;
@@ -54,18 +61,18 @@ export function operation(node: Node, target: Buffer, bufferOf: (node: Node) => 
       const batches = batch.flatMap((size, i) => [size, sa[i], sb[i]]);
       return {
         kind: "op",
-        name: `gemm_${dtype}`,
+        name: product("gemm", dtype, node),
         buffers: [bufferOf(a.from), bufferOf(b.from), target],
         offsets: [a.access.offset, b.access.offset, 0],
         params: [m, n, x.shape[x.shape.length - 1], ...sa.slice(-2), ...sb.slice(-2), batch.length, ...batches],
       };
     }
     case "conv":
-      return dense(`conv_${dtype}`, geometry(node, x, y, node));
+      return dense(product("conv", dtype, node), geometry(node, x, y, node));
     case "convInputGrad":
-      return dense(`conv_input_grad_${dtype}`, geometry(node, node, y, x));
+      return dense(product("conv_input_grad", dtype, node), geometry(node, node, y, x));
     case "convWeightGrad":
-      return dense(`conv_weight_grad_${dtype}`, geometry(node, x, node, y));
+      return dense(product("conv_weight_grad", dtype, node), geometry(node, x, node, y));
     case "cumsum": {
       const { axis, reverse, exclusive } = node.attrs as CumsumAttrs;
       return dense(`cumsum_${dtype}`, [...around(x.shape, axis), Number(reverse), Number(exclusive)]);

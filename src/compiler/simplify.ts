@@ -44,10 +44,10 @@ const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
 };
 
 /** (a b)^T is b^T a^T, whose operands are read through strides for nothing, while its result is dense. */
-function transposedProduct({ inputs: [a, b] }: Node, perm: readonly number[]): Node | null {
+function transposedProduct({ inputs: [a, b], attrs }: Node, perm: readonly number[]): Node | null {
   const swap = perm.map((_, i) => i);
   swap.push(swap.splice(-2, 1)[0]);
-  return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap)) : null;
+  return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap), attrs) : null;
 }
 
 const rules: Partial<Record<PrimitiveName, Rule>> = {

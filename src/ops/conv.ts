@@ -1,4 +1,5 @@
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
+import { precisionAttrs } from "../graph/precision.ts";
 import { type ConvAttrs, conv, convInputGrad } from "../primitives/contract.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -95,7 +96,7 @@ function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, 
           `x ${showShape(x.shape)} has ${room} there with padding`,
       );
   });
-  const y = new Tensor(conv(x.node, weight.node, geometry));
+  const y = new Tensor(conv(x.node, weight.node, { ...geometry, ...precisionAttrs() }));
   return addBias(op, y, bias);
 }
 
@@ -158,7 +159,8 @@ function convolveTransposed(
       `${op}: padding [${crop}] leaves nothing of the result ${showShape(spatial)}; x is ${showShape(x.shape)}`,
     );
   const padding = crop.map((p, i) => [p, high[i]] as const);
-  const y = new Tensor(convInputGrad(x.node, weight.node, { stride, padding, dilation, groups, spatial }));
+  const attrs = { stride, padding, dilation, groups, spatial, ...precisionAttrs() };
+  const y = new Tensor(convInputGrad(x.node, weight.node, attrs));
   return addBias(op, y.pad(outside.map((b) => [0, b])), bias);
 }
 

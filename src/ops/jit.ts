@@ -87,7 +87,7 @@ export function jit<A extends readonly Argument[], R extends Tree | undefined | 
 }
 
 function signature(args: readonly unknown[], tensors: Tensor[]): string {
-  let key = backend().name;
+  let key = backend().key;
   const visit = (x: unknown): void => {
     if (x instanceof Tensor) {
       tensors.push(x);

@@ -2,10 +2,11 @@ import { isFloat } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { type Shape, sameShape } from "../core/shape.ts";
 import { makeNode, type Node, type Primitive } from "../graph/node.ts";
+import { type PrecisionAttrs, precisionAttrs } from "../graph/precision.ts";
 import { permute } from "./movement.ts";
 
 /** Batched matrix product: [b.., m, k] x [b.., k, n] -> [b.., m, n], batch axes equal. */
-export const dotPrim: Primitive<Record<string, never>> = {
+export const dotPrim: Primitive<PrecisionAttrs> = {
   name: "dot",
   infer([x, y]) {
     const [rank, m, k, n] = [x.shape.length, x.shape.at(-2), x.shape.at(-1), y.shape.at(-1)];
@@ -25,9 +26,10 @@ export const dotPrim: Primitive<Record<string, never>> = {
       throw new ShapeError(`dot: takes two tensors of one float dtype, got ${x.dtype} and ${y.dtype}; cast first`);
     return { shape: [...batch, m, n], dtype: x.dtype };
   },
-  vjp: ({ ct, inputs: [x, y] }) => [dot(ct, swapLast(y)), dot(swapLast(x), ct)],
+  vjp: ({ ct, inputs: [x, y], attrs }) => [dot(ct, swapLast(y), attrs), dot(swapLast(x), ct, attrs)],
 };
-export const dot = (x: Node, y: Node): Node => makeNode(dotPrim, [x, y], {});
+export const dot = (x: Node, y: Node, attrs: PrecisionAttrs = precisionAttrs()): Node =>
+  makeNode(dotPrim, [x, y], attrs);
 
 const swapLast = (x: Node): Node => {
   const perm = x.shape.map((_, i) => i);
@@ -37,7 +39,7 @@ const swapLast = (x: Node): Node => {
 };
 
 /** One entry per spatial axis. */
-export interface ConvAttrs {
+export interface ConvAttrs extends PrecisionAttrs {
   readonly stride: readonly number[];
   readonly padding: readonly (readonly [low: number, high: number])[];
   readonly dilation: readonly number[];
@@ -162,9 +164,10 @@ export const convWeightGradPrim: Primitive<ConvWeightGradAttrs> = {
 export const convWeightGrad = (x: Node, y: Node, attrs: ConvWeightGradAttrs): Node =>
   makeNode(convWeightGradPrim, [x, y], attrs);
 
-const convAttrs = ({ stride, padding, dilation, groups }: ConvAttrs): ConvAttrs => ({
+const convAttrs = ({ stride, padding, dilation, groups, precision }: ConvAttrs): ConvAttrs => ({
   stride,
   padding,
   dilation,
   groups,
+  ...(precision && { precision }),
 });

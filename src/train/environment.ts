@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
 import { promisify } from "node:util";
+import { type MatrixPrecision, matrixPrecision } from "../graph/precision.ts";
 
 /** What a result depends on besides the code: versions and hardware. */
 export interface Environment {
@@ -11,6 +12,8 @@ export interface Environment {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGiB: number;
+  /** Of matrix products. */
+  readonly precision: MatrixPrecision;
   /** The commit of the working folder, and whether tracked files differ from it; null outside a repository. */
   readonly git: { readonly commit: string; readonly dirty: boolean } | null;
 }
@@ -24,6 +27,7 @@ export async function readEnvironment(): Promise<Environment> {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
+    precision: matrixPrecision(),
     git: await gitState(),
   };
 }

@@ -286,8 +286,8 @@ export const samples = {
   ),
 
   dot: gradients(
-    [c.dot, spread([2, 3], -1, 1), spread([3, 4], -1, 1, 1)],
-    [c.dot, spread([2, 2, 3], -1, 1), spread([2, 3, 1], -1, 1, 1)],
+    [(x, y) => c.dot(x, y), spread([2, 3], -1, 1), spread([3, 4], -1, 1, 1)],
+    [(x, y) => c.dot(x, y), spread([2, 2, 3], -1, 1), spread([2, 3, 1], -1, 1, 1)],
     [(x) => c.dot(x, x), spread([3, 3], -1, 1)],
   ),
   conv: convSamples(({ x, w, attrs }) => [(p, q) => c.conv(p, q, attrs), spread(x, -1, 1), spread(w, -1, 1, 1)]),

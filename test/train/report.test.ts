@@ -45,6 +45,7 @@ const record: RunRecord = {
         cpu: "A <fast> CPU",
         cores: 2,
         memoryGiB: 8,
+        precision: "highest",
         git: { commit: "0123456789abcdef", dirty: true },
       },
     },

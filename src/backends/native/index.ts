@@ -15,17 +15,26 @@ import { buildKernels, findToolchain, type Toolchain } from "./toolchain.ts";
 /** What the native backend computes in. */
 export const nativeDTypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32", "u8", "bool"]);
 
+export interface NativeBackend extends Backend {
+  readonly runtime: Runtime;
+  readonly toolchain: Toolchain;
+  /** Whether the processor multiplies bf16, so that matrix precision `medium` differs from `highest`. */
+  readonly hasBf16: boolean;
+}
+
 /** Compiles programs to machine code with the machine's C compiler; null where there is none. */
-export function nativeBackend(): (Backend & { readonly runtime: Runtime; readonly toolchain: Toolchain }) | null {
+export function nativeBackend(): NativeBackend | null {
   const toolchain = findToolchain();
   if (!toolchain || process.platform === "win32") return null;
   const runtime = loadRuntime(toolchain);
   const arena = new Arena(runtime);
   return {
     name: "native",
+    key: `native ${toolchain.processor}`,
     dtypes: nativeDTypes,
     runtime,
     toolchain,
+    hasBf16: runtime.symbol("gemm_f32_medium") !== runtime.symbol("gemm_f32"),
     compile: (graph) => compile(graph, toolchain, runtime, arena),
   };
 }

@@ -11,15 +11,18 @@ export interface Toolchain {
   readonly command: string;
   /** First line of `--version`. */
   readonly version: string;
+  /** What it compiles for, as -march names it. */
+  readonly processor: string;
   readonly flags: readonly string[];
 }
 
-const flags = [
-  ...["-std=gnu11", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-march=native", "-O3"],
+const flagsFor = (processor: string): readonly string[] => [
+  ...["-std=gnu11", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", `-march=${processor}`, "-O3"],
   ...["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fwrapv", "-w"],
 ];
 const libraries = ["-lm", "-ldl"];
 
+let processor = "native";
 let found: Toolchain | null | undefined;
 let announce: (what: string) => void = () => {};
 
@@ -28,6 +31,12 @@ export const onCompile = (listener: (what: string) => void): void => {
   announce = listener;
 };
 
+/** What to compile for, as the compiler's -march names it; "native" is the processor of this machine. */
+export function setTarget(name: string): void {
+  processor = name;
+  found = undefined;
+}
+
 /** The first of cc, gcc and clang that compiles here, or null. */
 export function findToolchain(): Toolchain | null {
   if (found !== undefined) return found;
@@ -35,7 +44,7 @@ export function findToolchain(): Toolchain | null {
   for (const command of ["cc", "gcc", "clang"]) {
     const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
     if (status !== 0) continue;
-    found = { command, version: stdout.split("\n")[0].trim(), flags };
+    found = { command, version: stdout.split("\n")[0].trim(), processor, flags: flagsFor(processor) };
     break;
   }
   return found;
@@ -70,9 +79,9 @@ export function buildRuntime(toolchain: Toolchain): string {
   return cached(toolchain, "runtime", sources.join("\n"), (output, scratch) => {
     // Units are compiled side by side.
     const objects = units.map((_, i) => join(scratch, `${i}.o`));
-    const compile = units.map((unit, i) => [toolchain.command, ...flags, "-c", unit, "-o", objects[i]]);
+    const compile = units.map((unit, i) => [toolchain.command, ...toolchain.flags, "-c", unit, "-o", objects[i]]);
     run(compile);
-    run([[toolchain.command, ...flags, ...objects, "-o", output, ...libraries]]);
+    run([[toolchain.command, ...toolchain.flags, ...objects, "-o", output, ...libraries]]);
   });
 }
 
@@ -91,10 +100,10 @@ export function buildKernels(toolchain: Toolchain, bodies: readonly string[]): s
       writeFileSync(file, `${kernelHeader}\n${part.join("\n")}`);
       return file;
     });
-    if (units.length === 1) return run([[toolchain.command, ...flags, units[0], "-o", output, ...libraries]]);
+    if (units.length === 1) return run([[toolchain.command, ...toolchain.flags, units[0], "-o", output, ...libraries]]);
     const objects = units.map((file) => file.replace(/c$/, "o"));
-    run(units.map((file, i) => [toolchain.command, ...flags, "-c", file, "-o", objects[i]]));
-    run([[toolchain.command, ...flags, ...objects, "-o", output, ...libraries]]);
+    run(units.map((file, i) => [toolchain.command, ...toolchain.flags, "-c", file, "-o", objects[i]]));
+    run([[toolchain.command, ...toolchain.flags, ...objects, "-o", output, ...libraries]]);
   });
 }
 

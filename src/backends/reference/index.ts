@@ -16,6 +16,7 @@ const supported: ReadonlySet<DType> = new Set(dtypes.filter((d) => d !== "f16" &
  */
 export const reference: Backend = {
   name: "reference",
+  key: "reference",
   dtypes: supported,
   compile(graph) {
     checkDtypes([...graph.inputs, ...graph.outputs]);

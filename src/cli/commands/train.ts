@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { Command } from "commander";
+import { setMatrixPrecision } from "../../graph/precision.ts";
 import { helpText, parseArgs } from "../../train/args.ts";
 import type { Output } from "../../train/output.ts";
 import { showDuration } from "../../train/progress.ts";
@@ -65,7 +66,7 @@ async function train(
   announceCompiling(output);
   const outcome = await (options.resume === undefined
     ? start(given ?? generalRecipe, rest, options, output)
-    : goOn(options.resume, given, rest, options, output));
+    : goOn(options.resume, given, rest, options, output, command.getOptionValueSource("precision") === "cli"));
   if (outcome.status === "done") tellResult(outcome, output);
   shell.exitCode = outcome.exitCode;
 }
@@ -84,12 +85,15 @@ async function goOn(
   words: readonly string[],
   options: Options,
   output: Output,
+  newPrecision: boolean,
 ): Promise<Outcome> {
   const { out, smoke } = options;
   if (words.length) throw new UsageError(`a resumed run keeps its arguments; leave out ${words.join(" ")}`);
   if (out !== undefined || smoke)
     throw new UsageError(`--resume goes on in ${folder}; leave out ${smoke ? "--smoke" : "--out"}`);
   const record = await readRunRecord(folder);
+  // A run of an older version has none on record.
+  if (!newPrecision) setMatrixPrecision(record.sessions[record.sessions.length - 1].environment.precision ?? "highest");
   if (given !== null && given !== record.recipe)
     throw new UsageError(`${folder} is a run of ${record.recipe}, not of ${given}`);
   return resume(await loadRecipe(given ?? record.recipe), folder, { output, saveEvery: saveEvery(options) });

@@ -5,12 +5,32 @@
 #include "conv-plan.h"
 #include "real.h"
 
+/* Rows of the source: those of `channels` channels, `channel_step` apart. With pairs (real.h), the first `partners` of
+ * them are joined with the rows `partner_step` further on, the others with zeros. */
+struct box_source {
+  const real *from;
+  int64_t channels, channel_step, partners, partner_step;
+};
+
 /* One row: to[u] = from[step * u + first] where that lies in [0, size), else 0. */
-INLINE void copy_row(real *to, const real *from, int64_t first, int64_t step, int64_t size, int64_t count) {
+INLINE void copy_row(real *to, const real *from, const real *partner, int64_t first, int64_t step, int64_t size,
+                     int64_t count) {
   int64_t begin = mnb_min(count, first >= 0 ? 0 : mnb_ceil_div(-first, step));
   int64_t end = mnb_max(begin, mnb_min(count, first >= size ? 0 : mnb_ceil_div(size - first, step)));
   for (int64_t u = 0; u < begin; u++) to[u] = 0;
-  if (step == 1) {
+  if (STEP == 2) {
+    int64_t u = begin;
+    if (step == 1) {
+      const real *second = partner ? partner + first : NULL;
+      for (; u + LANES <= end; u += LANES) {
+        store(to + u, step_of_rows(from + first + u, second ? second + u : NULL));
+      }
+    }
+    for (; u < end; u++) {
+      int64_t at = first + step * u;
+      to[u] = step_of(from + at, partner ? partner + at : NULL);
+    }
+  } else if (step == 1) {
     int64_t u = begin;
     for (; u + LANES <= end; u += LANES) store(to + u, load(from + first + u));
     for (; u < end; u++) to[u] = from[first + u];
@@ -22,11 +42,12 @@ INLINE void copy_row(real *to, const real *from, int64_t first, int64_t step, in
   for (int64_t u = end; u < count; u++) to[u] = 0;
 }
 
-/* `source` is the first channel of one image; channels follow at source_volume. */
-HOT void fill_box(real *to, const real *source, const struct conv_plan *plan, const struct conv_box *box,
-                  int64_t channels) {
+HOT void fill_box(real *to, const struct box_source *source, const struct conv_plan *plan,
+                  const struct conv_box *box) {
   const int64_t *size = plan->source_size;
-  for (int64_t c = 0; c < channels; c++, source += plan->source_volume, to += box->channel) {
+  const real *from = source->from;
+  for (int64_t c = 0; c < source->channels; c++, from += source->channel_step, to += box->channel) {
+    const real *partner = c < source->partners ? from + source->partner_step : NULL;
     real *plane = to;
     for (int64_t pz = 0; pz < plan->residues[0]; pz++) {
       for (int64_t py = 0; py < plan->residues[1]; py++) {
@@ -42,7 +63,9 @@ HOT void fill_box(real *to, const real *source, const struct conv_plan *plan, co
               if (iz < 0 || iz >= size[0] || iy < 0 || iy >= size[1]) {
                 memset(row, 0, (size_t)box->extent[2] * sizeof(real));
               } else {
-                copy_row(row, source + (iz * size[1] + iy) * size[2], first[2], plan->step[2], size[2], box->extent[2]);
+                int64_t at = (iz * size[1] + iy) * size[2];
+                copy_row(row, from + at, partner ? partner + at : NULL, first[2], plan->step[2], size[2],
+                         box->extent[2]);
               }
             }
           }

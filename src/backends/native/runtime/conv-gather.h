@@ -59,9 +59,22 @@ struct part_place {
 
 COLD static struct part_place place_of_part(const struct conv_plan *plan, int64_t part) {
   struct part_place place = {0, 0};
-  for (int64_t i = 0; i < part; i++) place.tables += plan->part[i].taps * plan->channels;
+  for (int64_t i = 0; i < part; i++) place.tables += plan->part[i].taps * plan->steps;
   place.packed = place.tables * packed_rows(plan);
   return place;
+}
+
+/* One step of a panel of weights; its partner lies `partner` further on, if that is not 0. */
+INLINE void pack_step(real *to, int width, const real *from, int64_t partner, int64_t row_step, int rows) {
+  if (STEP == 1) {
+    for (int r = 0; r < width; r++) to[r] = r < rows ? from[r * row_step] : 0;
+    return;
+  }
+  real first[2 * LANES] = {0}, second[2 * LANES] = {0}, steps[2 * LANES];
+  for (int r = 0; r < rows; r++) first[r] = from[r * row_step];
+  if (partner) for (int r = 0; r < rows; r++) second[r] = from[r * row_step + partner];
+  store(steps, step_of_rows(first, second));
+  memcpy(to, steps, (size_t)width * sizeof(real));
 }
 
 /* Task: one tile of rows of one group, all parts and slices. */
@@ -71,17 +84,24 @@ static void pack_weights_task(void *ctx, int64_t task, int thread) {
   const struct conv_plan *plan = g->plan;
   int64_t tiles = mnb_ceil_div(plan->rows, TILE_ROWS), group = task / tiles, row = task % tiles * TILE_ROWS;
   int rows = (int)mnb_min(TILE_ROWS, plan->rows - row), width = row_class(rows);
-  int64_t all_depth = plan->volume * plan->channels;
-  const real *from = g->weights + group * plan->rows * all_depth + row * plan->row_step;
+  int64_t all_depth = plan->volume * plan->steps;
+  const real *from = g->weights + group * plan->rows * plan->volume * plan->channels + row * plan->row_step;
   real *to = g->packed + group * packed_rows(plan) * all_depth;
   const int64_t *index = g->weight_index;
   for (int64_t p = 0; p < plan->parts; p++) {
-    int64_t depth = plan->part[p].taps * plan->channels, slices = slices_of(g, depth);
+    int64_t depth = plan->part[p].taps * plan->steps, slices = slices_of(g, depth);
     for (int64_t slice = 0; slice < slices; slice++) {
       int64_t k0 = mnb_split(depth, slices, slice), k1 = mnb_split(depth, slices, slice + 1);
       real *panel = to + k0 * packed_rows(plan) + row * (k1 - k0);
+      if (depth == all_depth && plan->channel_step == plan->volume && (STEP == 1 || plan->volume == 1)) {
+        int64_t source = k0 * STEP; /* forward: the weights as they lie */
+        int64_t sources = mnb_min((k1 - k0) * STEP, plan->channels * plan->volume - source);
+        pack_a(panel, width, from + source, plan->row_step, 1, rows, sources);
+        continue;
+      }
       for (int64_t k = k0; k < k1; k++, panel += width) {
-        for (int r = 0; r < width; r++) panel[r] = r < rows ? from[r * plan->row_step + index[k]] : 0;
+        int alone = STEP == 1 || k / plan->part[p].taps * STEP + 1 == plan->channels;
+        pack_step(panel, width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows);
       }
     }
     to += depth * packed_rows(plan);
@@ -94,11 +114,11 @@ COLD static void index_weights(struct gather *g) {
   int64_t *index = g->weight_index, *offset = g->offsets;
   for (int64_t p = 0; p < plan->parts; p++) {
     const struct conv_part *part = &plan->part[p];
-    for (int64_t c = 0; c < plan->channels; c++) {
-      for (int64_t t = 0; t < part->taps; t++) *index++ = c * plan->channel_step + part->tap[t];
+    for (int64_t c = 0; c < plan->steps; c++) {
+      for (int64_t t = 0; t < part->taps; t++) *index++ = c * STEP * plan->channel_step + part->tap[t];
     }
     conv_tap_offsets(offset, plan, part, &g->box);
-    for (int64_t k = 0; k < part->taps * plan->channels; k++) g->reach = mnb_max(g->reach, *offset++);
+    for (int64_t k = 0; k < part->taps * plan->steps; k++) g->reach = mnb_max(g->reach, *offset++);
   }
 }
 
@@ -136,8 +156,13 @@ static void gather_slice(struct tile *t, enum tile_kind kind, const struct colum
         } else {
           t->b[0] = panels + j * TILE_COLS * t->depth;
         }
-        gather_tile(t, kind, out + row * t->c_step, step, run, runs, list->whole[j],
-                    (int)mnb_min(TILE_ROWS, row1 - row));
+        int rows = (int)mnb_min(TILE_ROWS, row1 - row);
+        real *to = out + row * t->c_step;
+        if (kind == PACKED_STRIDED && run[runs - 1].lane + run[runs - 1].count <= LANES) {
+          gather_tile(t, PACKED_NARROW, to, step, run, runs, 0, rows);
+        } else {
+          gather_tile(t, kind, to, step, run, runs, list->whole[j], rows);
+        }
       }
     }
   }
@@ -177,11 +202,11 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
                          int64_t group, int64_t part, int64_t row0, int64_t row1, real *panels) {
   const struct conv_plan *plan = g->plan;
   struct part_place place = place_of_part(plan, part);
-  int64_t depth = plan->part[part].taps * plan->channels, slices = slices_of(g, depth);
+  int64_t depth = plan->part[part].taps * plan->steps, slices = slices_of(g, depth);
   int64_t step = plan->part[part].out_step[2];
   const int64_t *offset = g->offsets + place.tables;
-  const real *weights = g->packed + group * packed_rows(plan) * plan->volume * plan->channels + place.packed;
-  if (plan->rows == 1 && g->indexed && slices == 1) {
+  const real *weights = g->packed + group * packed_rows(plan) * plan->volume * plan->steps + place.packed;
+  if (STEP == 1 && plan->rows == 1 && g->indexed && slices == 1) {
     gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
     return;
   }
@@ -232,7 +257,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
   struct columns *list = (struct columns *)(boxes + box_elements);
   list = (struct columns *)(((uintptr_t)list + MNB_ALIGN - 1) / MNB_ALIGN * MNB_ALIGN);
   const real *base = boxes;
-  int64_t group_from = images * g->box_elements, image_volume = plan->groups * plan->channels * plan->source_volume;
+  int64_t group_from = images * g->box_elements, image_volume = conv_image_step(plan);
   if (plan->in_place) {
     base = g->source + first * image_volume + group0 * plan->channels * plan->source_volume;
     group_from = plan->channels * plan->source_volume;
@@ -245,9 +270,11 @@ static void gather_task(void *ctx, int64_t task, int thread) {
     }
     for (int64_t group = group0; group < group1; group++) {
       for (int64_t i = 0; i < images; i++) {
-        fill_box(boxes + ((group - group0) * images + i) * g->box_elements,
-                 g->source + (first + i) * image_volume + group * plan->channels * plan->source_volume, plan, &box,
-                 plan->channels);
+        struct box_source source = {
+            .from = g->source + (first + i) * image_volume + group * plan->channels * plan->source_volume,
+            .channels = plan->steps, .channel_step = STEP * plan->source_volume,
+            .partners = plan->channels / STEP, .partner_step = plan->source_volume};
+        fill_box(boxes + ((group - group0) * images + i) * g->box_elements, &source, plan, &box);
       }
     }
   }
@@ -278,6 +305,35 @@ static void gather_task(void *ctx, int64_t task, int thread) {
 
 /* ---- set-up ---- */
 
+/* Vectors of columns that `count` images fill when `together` of them share their tiles. */
+static int64_t column_vectors(int64_t count, int64_t together, int64_t positions) {
+  return count / together * mnb_ceil_div(together * positions, LANES) +
+         mnb_ceil_div(count % together * positions, LANES);
+}
+
+/* Images per task when panels are packed: full tiles against panels that several blocks of rows pack anew. */
+COLD static int64_t images_together(const struct gather *g, int64_t threads) {
+  const struct conv_plan *plan = g->plan;
+  int64_t positions = 1;
+  for (int64_t p = 0; p < plan->parts; p++) {
+    const struct conv_part *part = &plan->part[p];
+    int64_t volume = 1;
+    for (int d = 0; d < 3; d++) volume *= mnb_max(0, part->hi[d] - part->lo[d]);
+    positions = mnb_max(positions, volume);
+  }
+  int64_t best = 1, least = INT64_MAX, most = mnb_max(1, mnb_min(plan->n, CHUNK / positions));
+  for (int64_t images = 1; images <= most; images++) {
+    int64_t tasks = mnb_ceil_div(plan->n, images) * g->group_blocks;
+    int64_t row_blocks = threads == 1 ? 1 : mnb_ceil_div(2 * threads, tasks);
+    int64_t cost = column_vectors(plan->n, images, positions) * (plan->rows + row_blocks * PACKING_ROWS);
+    if (cost < least) {
+      least = cost;
+      best = images;
+    }
+  }
+  return best;
+}
+
 /* Whether the tile reads the box itself, and how the work is cut into tasks. */
 COLD static void choose_gather(struct gather *g) {
   const struct conv_plan *plan = g->plan;
@@ -290,7 +346,7 @@ COLD static void choose_gather(struct gather *g) {
   int64_t used = 100 * size[2] / mnb_round_up(size[2], LANES);
   g->indexed = plan->rows * (100 - used) < PACKING_ROWS * used &&
                !(plan->in_place && (size[2] % LANES != 0 || plan->parts > 1));
-  int64_t depth = plan->volume * plan->channels;
+  int64_t depth = plan->volume * plan->steps;
   /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */
   g->overlap = g->indexed && size[2] % LANES != 0 && depth <= OVERLAP_DEPTH_BLOCKS * depth_block();
   g->depth_slice = g->overlap ? depth : depth_block();
@@ -298,23 +354,24 @@ COLD static void choose_gather(struct gather *g) {
   /* Small images go together until they fill a chunk; groups go together if they are small, and a few in any case,
    * because they share the list of columns. */
   int64_t group_work = mnb_max(1, positions * plan->rows * depth);
-  int64_t group_bytes = plan->channels * conv_phases(plan) * positions * (int64_t)sizeof(real);
+  int64_t group_bytes = plan->steps * conv_phases(plan) * positions * (int64_t)sizeof(real);
   int64_t share = mnb_min(GROUPS_PER_LIST, plan->groups * plan->n / (4 * threads));
   int64_t per_task = mnb_max(TASK_PRODUCTS / group_work, mnb_min(share, mnb_cache_bytes(2) / 2 / group_bytes));
   g->group_blocks = mnb_ceil_div(plan->groups, mnb_max(1, per_task));
-  g->images = mnb_max(1, mnb_min(CHUNK / positions, plan->n * g->group_blocks / (4 * threads)));
+  g->images = g->indexed ? mnb_max(1, mnb_min(CHUNK / positions, plan->n * g->group_blocks / (4 * threads)))
+                         : images_together(g, threads);
   g->image_blocks = mnb_ceil_div(plan->n, g->images);
   g->bands = 1;
   g->row_blocks = 1;
   int64_t tasks = g->group_blocks * g->image_blocks;
-  if (threads > 1 && tasks < 4 * threads) {
+  if (threads > 1 && tasks < 4 * threads && g->images == 1) {
     g->bands = mnb_max(1, mnb_min(size[g->band_dim] / 4, mnb_ceil_div(4 * threads, tasks)));
   }
-  if (threads > 1 && tasks * g->bands < threads) {
+  if (threads > 1 && tasks * g->bands < 2 * threads) {
     g->row_blocks = mnb_min(mnb_ceil_div(plan->rows, TILE_ROWS), mnb_ceil_div(2 * threads, tasks * g->bands));
   }
   if (!plan->in_place) { /* a band's box should stay in L2 */
-    int64_t row_bytes = plan->channels * conv_phases(plan) * positions / size[g->band_dim] * (int64_t)sizeof(real);
+    int64_t row_bytes = plan->steps * conv_phases(plan) * positions / size[g->band_dim] * (int64_t)sizeof(real);
     int64_t fit = mnb_max(4, mnb_cache_bytes(2) * 3 / 4 / row_bytes);
     g->bands = mnb_max(g->bands, mnb_ceil_div(size[g->band_dim], fit));
   }
@@ -324,7 +381,7 @@ COLD static void choose_gather(struct gather *g) {
   memcpy(hi, plan->hi, sizeof hi);
   cut_band(lo, hi, g->band_dim, g->bands, 0);
   conv_box_layout(&g->box, plan, lo, hi);
-  g->box_elements = plan->channels * g->box.channel;
+  g->box_elements = plan->steps * g->box.channel;
 }
 
 struct clearing {
@@ -344,16 +401,20 @@ COLD static void clear(real *out, int64_t count) {
   mnb_parallel(c.tasks, clear_task, &c);
 }
 
-COLD static void run_gather(const struct conv_plan *plan, const real *source, const real *weights, real *out) {
+COLD static void run_gather(struct conv_plan *plan, const real *source, const real *weights, real *out) {
   struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out};
-  g.source_end = source + plan->n * plan->groups * plan->channels * plan->source_volume;
+  g.source_end = source + plan->n * conv_image_step(plan);
   if (plan->n * plan->out_volume * plan->groups * plan->rows == 0) return;
+  if (STEP > 1) { /* pairs of channels have to be made */
+    plan->steps = steps_of(plan->channels);
+    plan->in_place = 0;
+  }
   if (plan->channels * plan->volume * plan->source_volume == 0) {
     memset(out, 0, (size_t)(plan->n * plan->out_volume * plan->groups * plan->rows) * sizeof(real));
     return;
   }
   choose_gather(&g);
-  int64_t depth = plan->channels * plan->volume;
+  int64_t depth = plan->steps * plan->volume;
   int64_t packed = plan->groups * packed_rows(plan) * depth + LANES;
   int64_t *tables = mnb_shared(2 * depth * (int64_t)sizeof(int64_t) + packed * (int64_t)sizeof(real) + MNB_ALIGN);
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
@@ -374,11 +435,25 @@ COLD static void run_gather(const struct conv_plan *plan, const real *source, co
   mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
 }
 
+#ifdef PAIRS
+mnb_op mnb_conv_f32, mnb_conv_input_grad_f32;
+enum { THIN_ROWS = 8 };
+/* Few rows, or no pair of channels: rounding would cost more than it saves. */
+#define IF_THIN(rows, channels, op)                           \
+  if ((rows) < THIN_ROWS * shape.groups || (channels) < 2 * shape.groups) { \
+    op(buf, p);                                               \
+    return;                                                   \
+  }
+#else
+#define IF_THIN(rows, channels, op)
+#endif
+
 /* buf: x, w, y. Parameters: struct conv_shape. */
 COLD void OP_NAME(conv)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
+  IF_THIN(shape.o, shape.c, mnb_conv_f32)
   if (conv_plan_forward(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], buf[2]);
   conv_plan_free(&plan);
@@ -389,6 +464,7 @@ COLD void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
+  IF_THIN(shape.c, shape.o, mnb_conv_input_grad_f32)
   if (conv_plan_input_grad(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], buf[2]);
   conv_plan_free(&plan);

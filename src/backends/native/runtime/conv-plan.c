@@ -52,6 +52,7 @@ static int64_t find_residue(struct conv_plan *plan, int d, int64_t residue) {
 static void finish(struct conv_plan *plan) {
   plan->source_volume = conv_volume(plan->source_size);
   plan->out_volume = conv_volume(plan->out_size);
+  plan->steps = plan->channels;
   plan->in_place = conv_phases(plan) == 1;
   for (int d = 0; d < 3; d++) {
     plan->in_place &= plan->step[d] == 1 && plan->lo[d] + plan->min_shift[d] - plan->origin[d] >= 0 &&
@@ -160,7 +161,7 @@ void conv_box_layout(struct conv_box *box, const struct conv_plan *plan, const i
 
 void conv_tap_offsets(int64_t *offset, const struct conv_plan *plan, const struct conv_part *part,
                       const struct conv_box *box) {
-  for (int64_t c = 0; c < plan->channels; c++) {
+  for (int64_t c = 0; c < plan->steps; c++) {
     for (int64_t t = 0; t < part->taps; t++) {
       int64_t at = c * box->channel + part->phase[t] * box->plane;
       for (int d = 0; d < 3; d++) at += (part->shift[3 * t + d] - plan->min_shift[d]) * box->pitch[d];

@@ -31,6 +31,7 @@ struct conv_part {
 struct conv_plan {
   int64_t n, groups;
   int64_t rows, channels;       /* per group: output channels of the gather, source channels */
+  int64_t steps;                /* of the tile per tap: channels, or pairs of them */
   int64_t row_step, channel_step; /* of the weights, in elements */
   int64_t source_size[3], source_volume, out_size[3], out_volume;
   int64_t step[3], origin[3];   /* source index = step * u + residue - origin */
@@ -60,9 +61,14 @@ void conv_plan_free(struct conv_plan *plan);
 
 /* Layout of the box for positions [lo, hi); with plan->in_place, that of the source itself. */
 void conv_box_layout(struct conv_box *box, const struct conv_plan *plan, const int64_t lo[3], const int64_t hi[3]);
-/* offset[channel * taps + tap]: from the box address of position j to what the tap reads there. */
+/* offset[channel * taps + tap], for plan->steps channels of the box: from the box address of position j to what the tap
+ * reads there. */
 void conv_tap_offsets(int64_t *offset, const struct conv_plan *plan, const struct conv_part *part,
                       const struct conv_box *box);
+/* Elements from one image of the source to the next. */
+static inline int64_t conv_image_step(const struct conv_plan *plan) {
+  return plan->groups * plan->channels * plan->source_volume;
+}
 static inline int64_t conv_phases(const struct conv_plan *plan) {
   return plan->residues[0] * plan->residues[1] * plan->residues[2];
 }

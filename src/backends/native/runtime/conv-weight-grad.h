@@ -39,7 +39,7 @@ static void list_positions(int64_t *from, const struct weight_grad *g, const int
   const struct conv_plan *plan = g->plan;
   int64_t size[3], volume = 1;
   for (int d = 0; d < 3; d++) volume *= size[d] = hi[d] - lo[d];
-  int64_t image_from = plan->in_place ? plan->groups * plan->channels * plan->source_volume : g->box_elements;
+  int64_t image_from = plan->in_place ? conv_image_step(plan) : g->box_elements;
   while (count > 0) {
     int64_t q = p % volume, x = q % size[2], y = q / size[2] % size[1], z = q / (size[1] * size[2]);
     int64_t at = p / volume * image_from + z * g->box.pitch[0] + y * g->box.pitch[1] + x;
@@ -50,15 +50,43 @@ static void list_positions(int64_t *from, const struct weight_grad *g, const int
   }
 }
 
+/* As pack_b does for steps of one source: lane l of step k from src[l * lane_step + k] and its partner, if there is one. */
+static void pack_positions(real *to, const real *src, int64_t partner, int64_t lane_step, int lanes, int64_t count) {
+  if (STEP == 1) {
+    pack_b(to, src, lane_step, 1, lanes, count);
+    return;
+  }
+  int64_t k = 0;
+  for (; k + LANES < count; k += LANES) {
+    for (int group = TILE_COLS - LANES; group >= 0; group -= LANES) {
+      vec row[LANES];
+      UNROLL for (int l = 0; l < LANES; l++) {
+        const real *from = src + (group + l) * lane_step + k;
+        row[l] = group + l < lanes ? step_of_rows(from, partner ? from + partner : NULL) : (vec){0};
+      }
+      transpose_lanes(row);
+      UNROLL for (int l = 0; l < LANES; l++) store(to + (k + l) * TILE_COLS + group, row[l]);
+    }
+  }
+  for (; k < count; k++) {
+    for (int l = 0; l < lanes; l++) {
+      const real *from = src + l * lane_step + k;
+      to[k * TILE_COLS + l] = step_of(from, partner ? from + partner : NULL);
+    }
+    for (int l = lanes; l < TILE_COLS; l++) to[k * TILE_COLS + l] = 0;
+  }
+}
+
 /* dy of output channels [o, o + lanes) at positions [p, p + count) of the unit, as [position][TILE_COLS]. `first` is
- * the unit's first position in its first image. */
-static void pack_dy(real *panel, const struct weight_grad *g, const real *dy, int64_t band_volume, int64_t first,
-                    int lanes, int64_t p, int64_t count) {
+ * the unit's first position in its first image; `pairs` of its images have a partner. */
+static void pack_dy(real *panel, const struct weight_grad *g, const real *dy, int64_t pairs, int64_t band_volume,
+                    int64_t first, int lanes, int64_t p, int64_t count) {
   const struct conv_plan *plan = g->plan;
   int64_t image_step = plan->groups * plan->rows * plan->out_volume;
   while (count > 0) {
     int64_t image = p / band_volume, q = p % band_volume, run = mnb_min(count, band_volume - q);
-    pack_b(panel, dy + image * image_step + first + q, plan->out_volume, 1, lanes, run);
+    pack_positions(panel, dy + image * STEP * image_step + first + q, image < pairs ? image_step : 0, plan->out_volume,
+                   lanes, run);
     panel += run * TILE_COLS;
     p += run;
     count -= run;
@@ -97,11 +125,12 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
   real *panel = mnb_scratch(thread), *box_memory = panel + panel_elements(g);
   int64_t box_elements = plan->in_place ? 0 : mnb_round_up(g->images * g->box_elements, 16);
   int64_t *from = (int64_t *)(box_memory + box_elements);
-  int64_t image_volume = plan->groups * plan->channels * plan->source_volume;
+  int64_t image_volume = conv_image_step(plan), image_steps = steps_of(plan->n);
   int accumulate = 0;
   int64_t last = mnb_split(g->units, g->image_splits, image_split + 1);
   for (int64_t unit = mnb_split(g->units, g->image_splits, image_split); unit < last; unit++) {
-    int64_t first = unit / g->bands * g->images, images = mnb_min(g->images, plan->n - first);
+    int64_t first = unit / g->bands * g->images, images = mnb_min(g->images, image_steps - first);
+    int64_t pairs = mnb_min(images, plan->n / STEP - first); /* the last image may be without a partner */
     int64_t lo[3], hi[3], band = unit % g->bands;
     memcpy(lo, plan->lo, sizeof lo);
     memcpy(hi, plan->hi, sizeof hi);
@@ -109,7 +138,7 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
     lo[g->band_dim] = mnb_split(plan->hi[g->band_dim], g->bands, band);
     int64_t band_volume = (hi[0] - lo[0]) * (hi[1] - lo[1]) * (hi[2] - lo[2]);
     int64_t first_position = (lo[0] * plan->out_size[1] + lo[1]) * plan->out_size[2] + lo[2];
-    const real *x = g->x + first * image_volume + (group * plan->channels + c0) * plan->source_volume, *base = x;
+    const real *x = g->x + first * STEP * image_volume + (group * plan->channels + c0) * plan->source_volume, *base = x;
     if (plan->in_place) {
       for (int d = 0; d < 3; d++) base += lo[d] * g->box.pitch[d];
     } else {
@@ -120,17 +149,20 @@ static void weight_grad_task(void *ctx, int64_t task, int thread) {
       }
       base = box_memory;
       for (int64_t i = 0; i < images; i++) {
-        fill_box(box_memory + i * g->box_elements, x + i * image_volume, plan, &box, channels);
+        struct box_source source = {
+            .from = x + i * STEP * image_volume, .channels = channels, .channel_step = plan->source_volume,
+            .partners = i < pairs ? channels : 0, .partner_step = image_volume};
+        fill_box(box_memory + i * g->box_elements, &source, plan, &box);
       }
     }
-    const real *dy = g->dy + (first * plan->groups + group) * plan->rows * plan->out_volume;
+    const real *dy = g->dy + (first * STEP * plan->groups + group) * plan->rows * plan->out_volume;
     int64_t total = images * band_volume, blocks = mnb_ceil_div(total, g->positions);
     for (int64_t block = 0; block < blocks; block++, accumulate = 1) {
       int64_t p = mnb_split(total, blocks, block), count = mnb_split(total, blocks, block + 1) - p;
       list_positions(from, g, lo, hi, p, count);
       for (int64_t o = 0; o < plan->rows; o += TILE_COLS) {
         int lanes = (int)mnb_min(TILE_COLS, plan->rows - o);
-        pack_dy(panel, g, dy + o * plan->out_volume, band_volume, first_position, lanes, p, count);
+        pack_dy(panel, g, dy + o * plan->out_volume, pairs, band_volume, first_position, lanes, p, count);
         add_products(base, g->offsets, from, panel, sums + o * all_rows, rows, lanes, count, accumulate);
       }
     }
@@ -205,7 +237,9 @@ static void weight_grad_thin_task(void *ctx, int64_t group, int thread) {
   real *sums = mnb_scratch(thread), *box = sums + plan->rows * plan->volume * LANES;
   memset(sums, 0, (size_t)(plan->rows * plan->volume * LANES) * sizeof(real));
   for (int64_t n = 0; n < plan->n; n++) {
-    fill_box(box, g->x + (n * plan->groups + group) * plan->source_volume, plan, &g->box, plan->channels);
+    struct box_source source = {.from = g->x + (n * plan->groups + group) * plan->source_volume, .channels = 1,
+                                .channel_step = plan->source_volume};
+    fill_box(box, &source, plan, &g->box);
     for (int64_t o = 0; o < plan->rows; o++) {
       const real *dy = g->dy + ((n * plan->groups + group) * plan->rows + o) * plan->out_volume;
       for (int64_t tap = 0; tap < plan->volume; tap += THIN_TAPS) {
@@ -227,11 +261,12 @@ COLD static void choose_weight_grad(struct weight_grad *g) {
   const int64_t *size = plan->out_size;
   g->band_dim = size[0] > 1 ? 0 : size[1] > 1 ? 1 : 2;
   g->positions = depth_block();
-  g->images = mnb_max(1, mnb_min(plan->n / (2 * threads), g->positions / volume));
+  int64_t image_steps = steps_of(plan->n);
+  g->images = mnb_max(1, mnb_min(image_steps / (2 * threads), g->positions / volume));
   g->bands = 1;
   int64_t weights = plan->rows * plan->channels * plan->volume;
   int64_t wanted = threads == 1 ? 1 : mnb_ceil_div(2 * threads, plan->groups);
-  int64_t splits = mnb_max(1, plan->n * volume / POSITIONS_PER_SPLIT);
+  int64_t splits = mnb_max(1, image_steps * volume / POSITIONS_PER_SPLIT);
   g->image_splits = mnb_min(splits, weights <= SMALL_WEIGHTS ? wanted : mnb_ceil_div(wanted, 2));
   int64_t slices = mnb_max(1, plan->channels * plan->volume / MIN_SLICE_ROWS);
   g->channel_splits = mnb_min(mnb_min(plan->channels, slices), mnb_ceil_div(wanted, g->image_splits));
@@ -242,7 +277,7 @@ COLD static void choose_weight_grad(struct weight_grad *g) {
     g->bands = mnb_ceil_div(size[g->band_dim], fit);
   }
   if (g->bands > 1) g->images = 1;
-  int64_t image_units = mnb_ceil_div(plan->n, g->images);
+  int64_t image_units = mnb_ceil_div(image_steps, g->images);
   if (image_units * g->bands < g->image_splits) {
     g->bands = mnb_min(size[g->band_dim], mnb_ceil_div(g->image_splits, image_units));
   }
@@ -250,11 +285,21 @@ COLD static void choose_weight_grad(struct weight_grad *g) {
   g->image_splits = mnb_min(g->image_splits, g->units);
 }
 
+#ifdef PAIRS
+mnb_op mnb_conv_weight_grad_f32;
+#endif
+
 /* buf: x, y, w. Parameters: struct conv_shape. */
 COLD void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
+#ifdef PAIRS
+  if (shape.n == 1 || shape.groups == shape.c) { /* no pair of images, or depthwise */
+    mnb_conv_weight_grad_f32(buf, p);
+    return;
+  }
+#endif
   int64_t total = shape.o * (shape.groups ? shape.c / shape.groups : 0) * conv_volume(shape.kernel);
   if (total == 0) return;
   if (shape.n * conv_volume(shape.out) * conv_volume(shape.in) == 0) {
@@ -278,6 +323,7 @@ COLD void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
     conv_plan_free(&plan);
     return;
   }
+  if (STEP > 1) plan.in_place = 0;
   choose_weight_grad(&g);
   int64_t hi[3];
   memcpy(hi, plan.hi, sizeof hi);

@@ -39,14 +39,26 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
 #define EACH_DTYPE(op, name) op(name##_f32) op(name##_f64) op(name##_i32) op(name##_u32) op(name##_u8)
 #define ALL_OPS(op) FLOAT_OPS(op) EACH_DTYPE(op, argsort) EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
 
+/* Products of less than f32 precision: "medium" is bf16 where the CPU has it; "high" would be three products of bf16,
+ * which AVX-512 computes more slowly than one of f32. */
+#define PRODUCTS(op) op(gemm_f32) op(conv_f32) op(conv_input_grad_f32) op(conv_weight_grad_f32)
+
 #define DECLARE(name) mnb_op mnb_##name;
 ALL_OPS(DECLARE)
+#ifdef __AVX512BF16__
+#define DECLARE_BF16(name) mnb_op mnb_##name##_bf16;
+PRODUCTS(DECLARE_BF16)
+#define MEDIUM(name) {#name "_medium", mnb_##name##_bf16},
+#else
+#define MEDIUM(name) {#name "_medium", mnb_##name},
+#endif
+#define HIGH(name) {#name "_high", mnb_##name},
 
 #define ENTRY(name) {#name, mnb_##name},
 static const struct {
   const char *name;
   mnb_op *op;
-} ops[] = {ALL_OPS(ENTRY)};
+} ops[] = {ALL_OPS(ENTRY) PRODUCTS(HIGH) PRODUCTS(MEDIUM)};
 
 uint64_t mnb_symbol(const char *name) {
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {

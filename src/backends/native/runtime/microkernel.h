@@ -37,14 +37,15 @@ struct tile {
   int accumulate; /* C += instead of C = */
 };
 
-/* The last one has a single vector of columns. */
-enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED, INDEXED_NARROW };
+/* The narrow ones have a single vector of columns, b[0] and c[0]. */
+enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED, PACKED_NARROW, INDEXED_NARROW };
 
 INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   vec acc[TILE_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
-  const int a_packed = kind == PACKED_STRIDED || kind == PACKED_INDEXED;
-  const int a_indexed = kind == INDEXED_STRIDED || kind == INDEXED_NARROW, narrow = kind == INDEXED_NARROW;
+  const int a_packed = kind == PACKED_STRIDED || kind == PACKED_INDEXED || kind == PACKED_NARROW;
+  const int a_indexed = kind == INDEXED_STRIDED || kind == INDEXED_NARROW;
+  const int narrow = kind == PACKED_NARROW || kind == INDEXED_NARROW;
   const real *a[TILE_ROWS];
   UNROLL for (int i = 0; i < rows; i++) a[i] = a_packed ? t->a[0] + i : t->a[i];
   const real *b0 = t->b[0], *b1 = t->b[1], *packed = t->a[0];
@@ -63,9 +64,9 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
     }
     if (a_indexed) a_at = a_index[k];
     UNROLL for (int i = 0; i < rows; i++) {
-      vec x = splat(a_packed ? packed[i] : a[i][a_at]);
-      acc[i][0] += x * left;
-      if (!narrow) acc[i][1] += x * right;
+      vec x = broadcast(a_packed ? packed[i] : a[i][a_at]);
+      acc[i][0] = multiply_add(acc[i][0], x, left);
+      if (!narrow) acc[i][1] = multiply_add(acc[i][1], x, right);
     }
     if (a_packed) packed += rows;
     if (kind == STRIDED_STRIDED) a_at += a_step;
@@ -89,6 +90,7 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   HOT void tile_packed_indexed_##rows(const struct tile *t) { tile_body(t, PACKED_INDEXED, rows); }   \
   HOT void tile_strided_strided_##rows(const struct tile *t) { tile_body(t, STRIDED_STRIDED, rows); } \
   HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); } \
+  HOT void tile_packed_narrow_##rows(const struct tile *t) { tile_body(t, PACKED_NARROW, rows); }     \
   HOT void tile_indexed_narrow_##rows(const struct tile *t) { tile_body(t, INDEXED_NARROW, rows); }
 ROW_CLASSES(DEFINE_KERNELS)
 
@@ -107,6 +109,7 @@ INLINE int row_class(int rows) {
     else if (kind == PACKED_INDEXED) tile_packed_indexed_##rows(t);  \
     else if (kind == STRIDED_STRIDED) tile_strided_strided_##rows(t); \
     else if (kind == INDEXED_STRIDED) tile_indexed_strided_##rows(t); \
+    else if (kind == PACKED_NARROW) tile_packed_narrow_##rows(t);    \
     else tile_indexed_narrow_##rows(t);                              \
     break;
 
@@ -130,7 +133,8 @@ INLINE void run_tile_aside(struct tile *t, enum tile_kind kind, int rows, real *
 
 /* Computes `rows` x `cols` of a tile whose C is contiguous; never writes outside of them. */
 INLINE void run_tile(struct tile *t, enum tile_kind kind, int rows, int cols) {
-  if (cols == (kind == INDEXED_NARROW ? LANES : TILE_COLS) && rows == row_class(rows)) {
+  const int narrow = kind == PACKED_NARROW || kind == INDEXED_NARROW;
+  if (cols == (narrow ? LANES : TILE_COLS) && rows == row_class(rows)) {
     run_kernel_rows(t, kind, rows);
     return;
   }

@@ -1,6 +1,8 @@
 /* One float width: `real`, its vectors, and their few operations, all from GCC/Clang vector extensions.
  *
- * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. */
+ * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. With PAIRS as well, products are of
+ * bf16: packers and boxes round two f32 that follow each other in the depth of the product to bf16 and put them into
+ * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. */
 #ifndef MNB_REAL_H
 #define MNB_REAL_H
 
@@ -16,10 +18,18 @@
 #define VECTOR_BYTES 16
 #endif
 
+#ifdef PAIRS
+#include <immintrin.h>
+#endif
+
 #if REAL_BITS == 32
 typedef float real;
 typedef int32_t lane_index;
+#ifdef PAIRS
+#define OP_NAME(name) mnb_##name##_f32_bf16
+#else
 #define OP_NAME(name) mnb_##name##_f32
+#endif
 #else
 typedef double real;
 typedef int64_t lane_index;
@@ -51,6 +61,44 @@ INLINE real sum_lanes(vec v) {
   for (int i = 0; i < LANES; i++) total += v[i];
   return total;
 }
+
+/* ---- steps: what one step of the tile takes of an operand ---- */
+
+#ifdef PAIRS
+enum { STEP = 2 };
+INLINE vec multiply_add(vec sum, vec x, vec y) {
+  return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
+}
+INLINE vec broadcast(real x) { return (vec)_mm512_set1_ps(x); }
+/* The step of every lane from two rows of which the second may be missing. */
+INLINE vec step_of_rows(const real *first, const real *second) {
+  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(first)));
+  if (second == NULL) return (vec)low;
+  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(second)));
+  return (vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+INLINE real step_of(const real *first, const real *second) {
+  __m128 both = _mm_setr_ps(*first, second ? *second : 0, 0, 0);
+  return _mm_cvtss_f32((__m128)_mm_cvtneps_pbh(both));
+}
+/* LANES steps that follow each other in memory. */
+INLINE vec steps_in_row(const real *p) {
+  return (vec)_mm512_cvtne2ps_pbh((__m512)load(p + LANES), (__m512)load(p));
+}
+#else
+enum { STEP = 1 };
+INLINE vec multiply_add(vec sum, vec x, vec y) { return sum + x * y; }
+INLINE vec broadcast(real x) { return splat(x); }
+INLINE vec step_of_rows(const real *first, const real *second) {
+  (void)second;
+  return load(first);
+}
+INLINE real step_of(const real *first, const real *second) {
+  (void)second;
+  return *first;
+}
+INLINE vec steps_in_row(const real *p) { return load(p); }
+#endif
 
 /* All ones in the first n lanes; and a vector with the other lanes set to zero. */
 INLINE lane_mask first_lanes(int n) {
