@@ -7,11 +7,13 @@
  *             of tap offsets: nothing is packed; lanes beyond the end of a row are wasted
  *   packed    columns are all positions in a row, and panels of B are gathered from the box (im2col) for each slice of
  *             the depth: worth it when many rows share the panel
- * With one row per group (depthwise) eight vectors are kept in registers instead of a tile. */
+ * With one row per group (depthwise) eight vectors are kept in registers instead of a tile; small maps of those have a
+ * way of their own (conv-channels.h). */
 #ifndef MNB_CONV_GATHER_H
 #define MNB_CONV_GATHER_H
 
 #include "conv-box.h"
+#include "conv-channels.h"
 #include "conv-columns.h"
 #include "gemm.h"
 
@@ -349,7 +351,7 @@ COLD static void choose_gather(struct gather *g) {
   int64_t depth = plan->volume * plan->steps;
   /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */
   g->overlap = g->indexed && size[2] % LANES != 0 && depth <= OVERLAP_DEPTH_BLOCKS * depth_block();
-  g->depth_slice = g->overlap ? depth : depth_block();
+  g->depth_slice = g->overlap ? depth : product_depth_block();
 
   /* Small images go together until they fill a chunk; groups go together if they are small, and a few in any case,
    * because they share the list of columns. */
@@ -454,6 +456,7 @@ COLD void OP_NAME(conv)(void *const *buf, const int64_t *p) {
   struct conv_plan plan;
   conv_read_shape(&shape, p);
   IF_THIN(shape.o, shape.c, mnb_conv_f32)
+  if (STEP == 1 && channels_forward(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_forward(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], buf[2]);
   conv_plan_free(&plan);
@@ -465,6 +468,7 @@ COLD void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
   struct conv_plan plan;
   conv_read_shape(&shape, p);
   IF_THIN(shape.c, shape.o, mnb_conv_input_grad_f32)
+  if (STEP == 1 && channels_input_grad(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_input_grad(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], buf[2]);
   conv_plan_free(&plan);

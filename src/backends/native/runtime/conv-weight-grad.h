@@ -8,6 +8,7 @@
 #define MNB_CONV_WEIGHT_GRAD_H
 
 #include "conv-box.h"
+#include "conv-channels.h"
 #include "gemm.h"
 
 enum {
@@ -306,6 +307,7 @@ COLD void OP_NAME(conv_weight_grad)(void *const *buf, const int64_t *p) {
     memset(buf[2], 0, (size_t)total * sizeof(real));
     return;
   }
+  if (STEP == 1 && channels_weight_grad(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_forward(&plan, &shape) != 0) return;
   struct weight_grad g = {.plan = &plan, .x = buf[0], .dy = buf[1], .out = buf[2]};
   int64_t rows = plan.channels * plan.volume, table_bytes = mnb_round_up(rows * (int64_t)sizeof(int64_t), MNB_ALIGN);
