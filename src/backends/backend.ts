@@ -19,6 +19,15 @@ export interface Executable {
   profile?(inputs: readonly TypedArray[]): Timing[];
 }
 
+const writes = new WeakMap<TypedArray, number>();
+
+/** Notes that the values of an array have been written over. */
+export const noteWrite = (array: TypedArray): void => {
+  writes.set(array, timesWritten(array) + 1);
+};
+/** Tells two states of an array apart. */
+export const timesWritten = (array: TypedArray): number => writes.get(array) ?? 0;
+
 /** What executes graphs. */
 export interface Backend {
   readonly name: string;

@@ -10,6 +10,8 @@ export interface Buffer {
     | { readonly kind: "input" | "output"; readonly index: number }
     | { readonly kind: "data"; readonly node: Node }
     | { readonly kind: "temp" }
+    /** Written by the part of a program that runs once (hoist.ts), and kept for later runs. */
+    | { readonly kind: "kept" }
     /** One slice per iteration of a buffer outside of the loop, which is the one with `depth` others around it. */
     | {
         readonly kind: "slice";

@@ -51,7 +51,7 @@ class Printer {
     if (place.kind === "slice") return `${this.buffer(place.of)}${place.reverse ? "[-i]" : "[i]"}`;
     let name = this.buffers.get(b);
     if (!name) {
-      name = `${place.kind === "data" ? "data" : "t"}${this.buffers.size}`;
+      name = `${place.kind === "temp" ? "t" : place.kind}${this.buffers.size}`;
       this.buffers.set(b, name);
     }
     return name;

@@ -64,7 +64,8 @@ export function writeInPlace(instructions: readonly Instruction[], copies: reado
   return replaceBuffers([...instructions, ...kept], replaced);
 }
 
-function replaceBuffers(instructions: readonly Instruction[], map: ReadonlyMap<Buffer, Buffer>): Instruction[] {
+/** The instructions with some buffers in place of others. */
+export function replaceBuffers(instructions: readonly Instruction[], map: ReadonlyMap<Buffer, Buffer>): Instruction[] {
   if (map.size === 0) return [...instructions];
   const at = (b: Buffer): Buffer => {
     if (b.place.kind === "slice") return { ...b, place: { ...b.place, of: at(b.place.of) } };

@@ -66,4 +66,6 @@ export interface Graph {
   readonly inputs: readonly Node[];
   readonly outputs: readonly Node[];
   readonly updates: readonly { readonly input: number; readonly output: number }[];
+  /** Inputs that seldom change from run to run: variables that are read and not updated. */
+  readonly constants?: readonly number[];
 }

@@ -1,4 +1,4 @@
-import type { Executable, Timing } from "../backends/backend.ts";
+import { type Executable, noteWrite, type Timing } from "../backends/backend.ts";
 import { evaluate, isRecording } from "../backends/evaluate.ts";
 import { backend } from "../backends/select.ts";
 import type { TypedArray } from "../core/dtype.ts";
@@ -182,6 +182,7 @@ function trace(fn: (...args: never[]) => unknown, args: readonly unknown[], tens
   const graph: Graph = {
     inputs: [...placeholders, ...cells.map((c) => before.get(c) as Node), ...fed],
     outputs: [...result.nodes, ...assigned.map((i) => current.get(cells[i]) as Node)],
+    constants: cells.flatMap((_, i) => (assigned.includes(i) ? [] : [placeholders.length + i])),
     updates: assigned.map((i, k) => ({ input: placeholders.length + i, output: result.nodes.length + k })),
   };
   const { tree } = result;
@@ -210,6 +211,7 @@ function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]
 
 function replay(program: Program, tensors: readonly Tensor[]): unknown {
   const results = program.executable.run(prepare(program, tensors));
+  for (const i of program.assigned) noteWrite(valuesOf(program.cells[i]));
   return program.rebuild(
     program.outputs.map(({ shape, dtype }, i) => new Tensor(data({ shape, dtype, data: results[i] }))),
   );

@@ -1,12 +1,14 @@
-import type { Buffer } from "../../compiler/instruction.ts";
+import { hoist } from "../../compiler/hoist.ts";
+import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
+import { reads } from "../../compiler/updates.ts";
 import { arrayType, byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { type DataAttrs, type Graph, reachable } from "../../graph/node.ts";
-import type { Backend, Executable } from "../backend.ts";
+import { type Backend, type Executable, timesWritten } from "../backend.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
 import { type RenderedKernel, renderKernel } from "./render.ts";
 import { type SlotSource, type Tape, writeTape } from "./tape.ts";
@@ -69,11 +71,13 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
         `native: ${node.dtype} is not supported yet (${node.prim.name} gives it); compute in f32 or f64 and cast when saving`,
       );
   const { instructions, outputs } = schedule(simplify(graph));
-  const plan = planMemory(instructions);
+  const { once, always } = hoist(instructions, new Set(graph.constants), ({ name, params }) =>
+    runtime.packedSize(name, params),
+  );
 
   const rendered = new Map<object, RenderedKernel>();
   const bodies = new Map<string, number>();
-  const collect = (list: typeof instructions) => {
+  const collect = (list: readonly Instruction[]) => {
     for (const i of list) {
       if (i.kind === "loop") collect(i.body);
       if (i.kind !== "kernel") continue;
@@ -82,25 +86,60 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
       if (!bodies.has(kernel.body)) bodies.set(kernel.body, bodies.size);
     }
   };
-  collect(instructions);
+  collect(once);
+  collect(always);
   const addresses = bodies.size ? runtime.load(buildKernels(toolchain, [...bodies.keys()]), bodies.size) : [];
-  const tape = writeTape(instructions, plan, {
-    kernel(instruction) {
-      const kernel = rendered.get(instruction) as RenderedKernel;
-      return { rendered: kernel, address: addresses[bodies.get(kernel.body) as number] };
-    },
-    op: runtime.symbol,
-  });
-
-  const launch = makeLaunch(tape, outputs, plan.bytes, arena);
+  const kept = new Map<Buffer, TypedArray>();
+  const launcher = (list: readonly Instruction[], results: readonly Buffer[]) => {
+    const plan = planMemory(list);
+    const tape = writeTape(list, plan, {
+      kernel(instruction) {
+        const kernel = rendered.get(instruction) as RenderedKernel;
+        return { rendered: kernel, address: addresses[bodies.get(kernel.body) as number] };
+      },
+      op: runtime.symbol,
+    });
+    return makeLaunch(tape, results, plan.bytes, arena, kept);
+  };
+  const launch = launcher(always, outputs);
+  const refresh = once.length ? whenChanged(once, launcher(once, []), runtime) : () => {};
   return {
-    run: (inputs) => launch(inputs, runtime.run),
-    describe: () => printSchedule(instructions),
-    profile(inputs) {
-      const seconds = new Float64Array(instructions.length);
-      launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
-      return instructions.map((i, at) => ({ instruction: printSchedule([i]), seconds: seconds[at] }));
+    run(inputs) {
+      refresh(inputs);
+      return launch(inputs, runtime.run);
     },
+    describe: () => (once.length ? `once:\n${printSchedule(once)}\nalways:\n` : "") + printSchedule(always),
+    profile(inputs) {
+      refresh(inputs);
+      const seconds = new Float64Array(always.length);
+      launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
+      return always.map((i, at) => ({ instruction: printSchedule([i]), seconds: seconds[at] }));
+    },
+  };
+}
+
+type Launch = (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[];
+
+/** Runs the part that is kept when one of the inputs it reads is not what it was. */
+function whenChanged(
+  once: readonly Instruction[],
+  launch: Launch,
+  runtime: Runtime,
+): (inputs: readonly TypedArray[]) => void {
+  const places = once.flatMap(reads).map((b) => b.place);
+  const used = [...new Set(places.flatMap((place) => (place.kind === "input" ? [place.index] : [])))];
+  const last: (TypedArray | null)[] = used.map(() => null);
+  const writes = used.map(() => 0);
+  return (inputs) => {
+    let same = true;
+    used.forEach((index, i) => {
+      const array = inputs[index];
+      const count = timesWritten(array);
+      same &&= last[i] === array && writes[i] === count;
+      last[i] = array;
+      writes[i] = count;
+    });
+    if (!same) launch(inputs, runtime.run);
   };
 }
 
@@ -110,7 +149,8 @@ function makeLaunch(
   outputs: readonly Buffer[],
   arenaBytes: number,
   arena: Arena,
-): (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[] {
+  kept: Map<Buffer, TypedArray>,
+): Launch {
   const slots = new BigUint64Array(new ArrayBuffer(sources.length * 8));
   const tapeAddress = Number(addressOf(words));
   const slotsAddress = Number(addressOf(slots));
@@ -119,8 +159,8 @@ function makeLaunch(
       source.kind === kind ? [{ slot, source: source as Extract<SlotSource, { kind: K }> }] : [],
     );
   const [inArena, inInputs, inOutputs] = [ofKind("arena"), ofKind("input"), ofKind("output")];
-  const held = ofKind("data").map(({ slot, source: { buffer, offset } }) => {
-    const { data } = (buffer.place as Extract<Buffer["place"], { kind: "data" }>).node.attrs as DataAttrs;
+  const held = ofKind("held").map(({ slot, source: { buffer, offset } }) => {
+    const data = buffer.place.kind === "data" ? (buffer.place.node.attrs as DataAttrs).data : keptArray(kept, buffer);
     slots[slot] = addressOf(data) + BigInt(offset);
     return data;
   });
@@ -147,4 +187,14 @@ function makeLaunch(
     start(tapeAddress, words.length, slotsAddress, held);
     return results;
   };
+}
+
+/** The memory of a kept buffer, which every part of its program shares. */
+function keptArray(kept: Map<Buffer, TypedArray>, buffer: Buffer): TypedArray {
+  let array = kept.get(buffer);
+  if (!array) {
+    array = new (arrayType(buffer.dtype))(new ArrayBuffer(buffer.size * byteSize(buffer.dtype)));
+    kept.set(buffer, array);
+  }
+  return array;
 }

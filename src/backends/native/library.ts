@@ -28,6 +28,8 @@ export interface Runtime {
   load(path: string, count: number): number[];
   /** Address of a built-in operation. */
   symbol(name: string): number;
+  /** Elements of the second operand of an operation with these parameters once it is packed; 0 if it packs none. */
+  packedSize(name: string, params: readonly number[]): number;
 }
 
 export function loadRuntime(toolchain: Toolchain): Runtime {
@@ -39,6 +41,7 @@ export function loadRuntime(toolchain: Toolchain): Runtime {
   const free = library.func("void mnb_free(uintptr_t p, int64_t bytes)");
   const load = library.func("int mnb_load(str path, int64_t count, uint64_t *out)");
   const symbol = library.func("uint64_t mnb_symbol(str name)");
+  const packedElements = library.func("int64_t mnb_packed_elements(str name, int64_t *params)");
   const lastError = library.func("str mnb_error()");
   const check = (status: number) => {
     if (status !== 0) throw new ManabiError(`native: ${lastError()}`);
@@ -65,6 +68,7 @@ export function loadRuntime(toolchain: Toolchain): Runtime {
       check(load(path, count, out));
       return Array.from(out, Number);
     },
+    packedSize: (name, params) => Number(packedElements(name, BigInt64Array.from(params, BigInt))),
     symbol(name) {
       const address = Number(symbol(name));
       if (address === 0) throw new ManabiError(`native: the run time has no operation ${name}`);

@@ -8,7 +8,7 @@ export type SlotSource =
   | { readonly kind: "arena"; readonly offset: number }
   | { readonly kind: "input"; readonly index: number; readonly offset: number }
   | { readonly kind: "output"; readonly index: number; readonly offset: number }
-  | { readonly kind: "data"; readonly buffer: Buffer; readonly offset: number };
+  | { readonly kind: "held"; readonly buffer: Buffer; readonly offset: number };
 
 export interface Tape {
   readonly words: BigInt64Array;
@@ -38,7 +38,8 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
       case "output":
         return { kind: place.kind, index: place.index, offset: 0 };
       case "data":
-        return { kind: "data", buffer, offset: 0 };
+      case "kept":
+        return { kind: "held", buffer, offset: 0 };
       case "slice": {
         const start = place.reverse ? (place.length - 1) * buffer.size * byteSize(buffer.dtype) : 0;
         const whole = source(place.of);

@@ -403,22 +403,30 @@ COLD static void clear(real *out, int64_t count) {
   mnb_parallel(c.tasks, clear_task, &c);
 }
 
-COLD static void run_gather(struct conv_plan *plan, const real *source, const real *weights, real *out) {
-  struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out};
-  g.source_end = source + plan->n * conv_image_step(plan);
+/* Elements of the packed weights: [group][part][slice][tile][step][row], and a vector beyond that may be read. */
+static int64_t packed_elements(const struct conv_plan *plan) {
+  return plan->groups * packed_rows(plan) * plan->steps * plan->volume + LANES;
+}
+
+/* Pairs of channels have to be made (real.h). */
+static void use_steps(struct conv_plan *plan) {
+  if (STEP == 1) return;
+  plan->steps = steps_of(plan->channels);
+  plan->in_place = 0;
+}
+
+/* With `packed`, weights that were packed earlier are read from there, or if there is no `out`, packed to there. */
+COLD static void run_gather(struct conv_plan *plan, const real *source, const real *weights, real *packed, real *out) {
+  struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out, .packed = packed};
   if (plan->n * plan->out_volume * plan->groups * plan->rows == 0) return;
-  if (STEP > 1) { /* pairs of channels have to be made */
-    plan->steps = steps_of(plan->channels);
-    plan->in_place = 0;
-  }
+  use_steps(plan);
   if (plan->channels * plan->volume * plan->source_volume == 0) {
-    memset(out, 0, (size_t)(plan->n * plan->out_volume * plan->groups * plan->rows) * sizeof(real));
+    if (out) memset(out, 0, (size_t)(plan->n * plan->out_volume * plan->groups * plan->rows) * sizeof(real));
     return;
   }
   choose_gather(&g);
-  int64_t depth = plan->steps * plan->volume;
-  int64_t packed = plan->groups * packed_rows(plan) * depth + LANES;
-  int64_t *tables = mnb_shared(2 * depth * (int64_t)sizeof(int64_t) + packed * (int64_t)sizeof(real) + MNB_ALIGN);
+  int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(plan);
+  int64_t *tables = mnb_shared(2 * depth * (int64_t)sizeof(int64_t) + own * (int64_t)sizeof(real) + MNB_ALIGN);
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
   int64_t elements = (g.indexed ? 0 : CHUNK * g.depth_slice + TILE_COLS) +
                      (plan->in_place ? 0 : groups * g.images * g.box_elements) + 2 * TILE_COLS;
@@ -426,28 +434,29 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   if (mnb_scratch_reserve(elements * (int64_t)sizeof(real) + (int64_t)sizeof(struct columns) + MNB_ALIGN) != 0) return;
   g.offsets = tables;
   g.weight_index = tables + depth;
-  g.packed = (real *)(tables + mnb_round_up(2 * depth, MNB_ALIGN / (int64_t)sizeof(int64_t)));
+  if (!packed) g.packed = (real *)(tables + mnb_round_up(2 * depth, MNB_ALIGN / (int64_t)sizeof(int64_t)));
   index_weights(&g);
+  if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, TILE_ROWS), pack_weights_task, &g);
+  if (!out) return;
+  g.source_end = source + plan->n * conv_image_step(plan);
   for (int64_t p = 0; p < plan->parts; p++) {
     if (plan->part[p].taps > 0) continue;
     clear(out, plan->n * plan->out_volume * plan->groups * plan->rows);
     break;
   }
-  mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, TILE_ROWS), pack_weights_task, &g);
   mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
 }
 
+/* Few rows, or no pair of channels: rounding would cost more than it saves. */
+enum { THIN_ROWS = 8 };
+static int too_thin_for_pairs(int64_t rows, int64_t channels, int64_t groups) {
+  return STEP > 1 && (rows < THIN_ROWS * groups || channels < 2 * groups);
+}
 #ifdef PAIRS
 mnb_op mnb_conv_f32, mnb_conv_input_grad_f32;
-enum { THIN_ROWS = 8 };
-/* Few rows, or no pair of channels: rounding would cost more than it saves. */
-#define IF_THIN(rows, channels, op)                           \
-  if ((rows) < THIN_ROWS * shape.groups || (channels) < 2 * shape.groups) { \
-    op(buf, p);                                               \
-    return;                                                   \
-  }
+#define PLAIN(op) mnb_##op##_f32
 #else
-#define IF_THIN(rows, channels, op)
+#define PLAIN(op) OP_NAME(op)
 #endif
 
 /* buf: x, w, y. Parameters: struct conv_shape. */
@@ -455,10 +464,47 @@ COLD void OP_NAME(conv)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
-  IF_THIN(shape.o, shape.c, mnb_conv_f32)
+  if (too_thin_for_pairs(shape.o, shape.c, shape.groups)) {
+    PLAIN(conv)(buf, p);
+    return;
+  }
   if (STEP == 1 && channels_forward(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_forward(&plan, &shape) != 0) return;
-  run_gather(&plan, buf[0], buf[1], buf[2]);
+  run_gather(&plan, buf[0], buf[1], NULL, buf[2]);
+  conv_plan_free(&plan);
+}
+
+/* How many elements the packed weights of a convolution have; 0 if it packs none. */
+COLD int64_t OP_NAME(conv_packed_elements)(const int64_t *p) {
+  struct conv_shape shape;
+  struct conv_plan plan;
+  struct channels channels;
+  conv_read_shape(&shape, p);
+  if (too_thin_for_pairs(shape.o, shape.c, shape.groups) || (STEP == 1 && read_channels(&channels, &shape))) return 0;
+  if (shape.o == shape.groups || conv_plan_forward(&plan, &shape) != 0) return 0;
+  use_steps(&plan);
+  int64_t elements = packed_elements(&plan);
+  conv_plan_free(&plan);
+  return elements;
+}
+
+/* buf: w, packed weights. */
+COLD void OP_NAME(conv_pack)(void *const *buf, const int64_t *p) {
+  struct conv_shape shape;
+  struct conv_plan plan;
+  conv_read_shape(&shape, p);
+  if (conv_plan_forward(&plan, &shape) != 0) return;
+  run_gather(&plan, NULL, buf[0], buf[1], NULL);
+  conv_plan_free(&plan);
+}
+
+/* buf: x, packed weights, y. */
+COLD void OP_NAME(conv_packed)(void *const *buf, const int64_t *p) {
+  struct conv_shape shape;
+  struct conv_plan plan;
+  conv_read_shape(&shape, p);
+  if (conv_plan_forward(&plan, &shape) != 0) return;
+  run_gather(&plan, buf[0], NULL, buf[1], buf[2]);
   conv_plan_free(&plan);
 }
 
@@ -467,10 +513,13 @@ COLD void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
   struct conv_shape shape;
   struct conv_plan plan;
   conv_read_shape(&shape, p);
-  IF_THIN(shape.c, shape.o, mnb_conv_input_grad_f32)
+  if (too_thin_for_pairs(shape.c, shape.o, shape.groups)) {
+    PLAIN(conv_input_grad)(buf, p);
+    return;
+  }
   if (STEP == 1 && channels_input_grad(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_input_grad(&plan, &shape) != 0) return;
-  run_gather(&plan, buf[0], buf[1], buf[2]);
+  run_gather(&plan, buf[0], buf[1], NULL, buf[2]);
   conv_plan_free(&plan);
 }
 

@@ -34,20 +34,18 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
   return 0;
 }
 
-#define FLOAT_OPS(op) op(gemm_f32) op(gemm_f64) op(conv_f32) op(conv_f64) op(conv_input_grad_f32) \
-  op(conv_input_grad_f64) op(conv_weight_grad_f32) op(conv_weight_grad_f64)
+#define PRODUCTS(op, width) op(gemm_##width) op(conv_##width) op(conv_pack_##width) op(conv_packed_##width) \
+  op(conv_input_grad_##width) op(conv_weight_grad_##width)
 #define EACH_DTYPE(op, name) op(name##_f32) op(name##_f64) op(name##_i32) op(name##_u32) op(name##_u8)
-#define ALL_OPS(op) FLOAT_OPS(op) EACH_DTYPE(op, argsort) EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
+#define ALL_OPS(op) PRODUCTS(op, f32) PRODUCTS(op, f64) EACH_DTYPE(op, argsort) EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
 
 /* Products of less than f32 precision: "medium" is bf16 where the CPU has it; "high" would be three products of bf16,
  * which AVX-512 computes more slowly than one of f32. */
-#define PRODUCTS(op) op(gemm_f32) op(conv_f32) op(conv_input_grad_f32) op(conv_weight_grad_f32)
-
 #define DECLARE(name) mnb_op mnb_##name;
 ALL_OPS(DECLARE)
 #ifdef __AVX512BF16__
 #define DECLARE_BF16(name) mnb_op mnb_##name##_bf16;
-PRODUCTS(DECLARE_BF16)
+PRODUCTS(DECLARE_BF16, f32)
 #define MEDIUM(name) {#name "_medium", mnb_##name##_bf16},
 #else
 #define MEDIUM(name) {#name "_medium", mnb_##name},
@@ -58,11 +56,26 @@ PRODUCTS(DECLARE_BF16)
 static const struct {
   const char *name;
   mnb_op *op;
-} ops[] = {ALL_OPS(ENTRY) PRODUCTS(HIGH) PRODUCTS(MEDIUM)};
+} ops[] = {ALL_OPS(ENTRY) PRODUCTS(HIGH, f32) PRODUCTS(MEDIUM, f32)};
 
 uint64_t mnb_symbol(const char *name) {
   for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
     if (strcmp(ops[i].name, name) == 0) return (uint64_t)(uintptr_t)ops[i].op;
   }
+  return 0;
+}
+
+typedef int64_t mnb_count(const int64_t *p);
+mnb_count mnb_conv_packed_elements_f32, mnb_conv_packed_elements_f64;
+#ifdef __AVX512BF16__
+mnb_count mnb_conv_packed_elements_f32_bf16;
+#else
+#define mnb_conv_packed_elements_f32_bf16 mnb_conv_packed_elements_f32
+#endif
+
+int64_t mnb_packed_elements(const char *name, const int64_t *p) {
+  if (strcmp(name, "conv_f32") == 0 || strcmp(name, "conv_f32_high") == 0) return mnb_conv_packed_elements_f32(p);
+  if (strcmp(name, "conv_f32_medium") == 0) return mnb_conv_packed_elements_f32_bf16(p);
+  if (strcmp(name, "conv_f64") == 0) return mnb_conv_packed_elements_f64(p);
   return 0;
 }

@@ -29,6 +29,8 @@ MNB_EXPORT void mnb_free(void *p, int64_t bytes);
 MNB_EXPORT int mnb_load(const char *path, int64_t count, uint64_t *out);
 /* Address of a built-in op such as "gemm_f32"; 0 if there is none. */
 MNB_EXPORT uint64_t mnb_symbol(const char *name);
+/* Elements of the second operand of an op once it is packed, with the op's parameters; 0 if the op packs none. */
+MNB_EXPORT int64_t mnb_packed_elements(const char *name, const int64_t *p);
 /* Text of the last failure. */
 MNB_EXPORT const char *mnb_error(void);
 
