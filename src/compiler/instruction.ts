@@ -35,6 +35,8 @@ export interface OpInstruction {
   /** First element of each buffer that is used. */
   readonly offsets: readonly number[];
   readonly params: readonly number[];
+  /** A kernel over the result, which it changes in place (epilogue.ts). */
+  readonly then?: { readonly kernel: Kernel; readonly buffers: readonly Buffer[] };
 }
 export interface CopyInstruction {
   readonly kind: "copy";

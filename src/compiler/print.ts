@@ -1,6 +1,7 @@
 import type { Expr } from "./expr.ts";
 import type { Idx, LoopVar } from "./idx.ts";
 import type { Buffer, Instruction } from "./instruction.ts";
+import type { Kernel } from "./kernel.ts";
 
 /** Instructions as text, one a line, kernels with their loops and expressions; names are relative to the program. */
 export function printSchedule(instructions: readonly Instruction[]): string {
@@ -25,6 +26,7 @@ class Printer {
           this.lines.push(
             `${indent}${names.at(-1)} = ${i.name}(${names.slice(0, -1).join(", ")}; ${i.params.join(" ")})`,
           );
+          if (i.then) this.kernel(i.then.kernel, i.then.buffers, `${indent}  then `);
           break;
         }
         case "loop":
@@ -32,16 +34,18 @@ class Printer {
           this.list(i.body, `${indent}  `);
           this.lines.push(`${indent}}`);
           break;
-        case "kernel": {
-          const { axes, stores } = i.kernel;
-          const head = axes.map((v) => `${this.variable(v)}<${v.size}`).join(" ");
-          for (const s of stores)
-            this.lines.push(
-              `${indent}for ${head || "1"}: ${this.buffer(i.buffers[s.buffer])}[${this.index(s.index, i.buffers)}] = ${this.expr(s.value, i.buffers)}`,
-            );
-        }
+        case "kernel":
+          this.kernel(i.kernel, i.buffers, indent);
       }
     }
+  }
+
+  private kernel({ axes, stores }: Kernel, buffers: readonly Buffer[], indent: string): void {
+    const head = axes.map((v) => `${this.variable(v)}<${v.size}`).join(" ");
+    for (const s of stores)
+      this.lines.push(
+        `${indent}for ${head || "1"}: ${this.buffer(buffers[s.buffer])}[${this.index(s.index, buffers)}] = ${this.expr(s.value, buffers)}`,
+      );
   }
 
   private buffer(b: Buffer): string {

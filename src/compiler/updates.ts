@@ -5,8 +5,13 @@ import { canReplace } from "./kernel.ts";
 export function reads(instruction: Instruction): Buffer[] {
   switch (instruction.kind) {
     case "kernel":
-    case "op":
       return instruction.buffers.filter((_, i) => !isWritten(instruction, i)).map(root);
+    case "op": {
+      const own = instruction.buffers.slice(0, -1);
+      const result = instruction.buffers[instruction.buffers.length - 1];
+      const further = instruction.then?.buffers.filter((b) => b !== result) ?? [];
+      return [...own, ...further].map(root);
+    }
     case "copy":
       return [root(instruction.from)];
     case "loop":
@@ -74,6 +79,8 @@ export function replaceBuffers(instructions: readonly Instruction[], map: Readon
   return instructions.map((i): Instruction => {
     if (i.kind === "copy") return { ...i, from: at(i.from), to: at(i.to) };
     if (i.kind === "loop") return { ...i, body: replaceBuffers(i.body, map) };
-    return { ...i, buffers: i.buffers.map(at) };
+    const buffers = i.buffers.map(at);
+    if (i.kind === "op" && i.then) return { ...i, buffers, then: { ...i.then, buffers: i.then.buffers.map(at) } };
+    return { ...i, buffers };
   });
 }

@@ -1,5 +1,6 @@
+import { attachEpilogues } from "../../compiler/epilogue.ts";
 import { hoist } from "../../compiler/hoist.ts";
-import type { Buffer, Instruction } from "../../compiler/instruction.ts";
+import type { Buffer, Instruction, OpInstruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
@@ -10,7 +11,7 @@ import { ManabiError } from "../../core/errors.ts";
 import { type DataAttrs, type Graph, reachable } from "../../graph/node.ts";
 import { type Backend, type Executable, timesWritten } from "../backend.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
-import { type RenderedKernel, renderKernel } from "./render.ts";
+import { type RenderedKernel, renderEpilogue, renderKernel } from "./render.ts";
 import { type SlotSource, type Tape, writeTape } from "./tape.ts";
 import { buildKernels, findToolchain, type Toolchain } from "./toolchain.ts";
 
@@ -71,17 +72,18 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
         `native: ${node.dtype} is not supported yet (${node.prim.name} gives it); compute in f32 or f64 and cast when saving`,
       );
   const { instructions, outputs } = schedule(simplify(graph));
-  const { once, always } = hoist(instructions, new Set(graph.constants), ({ name, params }) =>
+  const { once, always: rest } = hoist(instructions, new Set(graph.constants), ({ name, params }) =>
     runtime.packedSize(name, params),
   );
+  const always = attachEpilogues(rest);
 
   const rendered = new Map<object, RenderedKernel>();
   const bodies = new Map<string, number>();
   const collect = (list: readonly Instruction[]) => {
     for (const i of list) {
       if (i.kind === "loop") collect(i.body);
-      if (i.kind !== "kernel") continue;
-      const kernel = renderKernel(i.kernel);
+      if (i.kind !== "kernel" && !(i.kind === "op" && i.then)) continue;
+      const kernel = i.kind === "kernel" ? renderKernel(i.kernel) : renderEpilogue((i.then as Epilogue).kernel);
       rendered.set(i, kernel);
       if (!bodies.has(kernel.body)) bodies.set(kernel.body, bodies.size);
     }
@@ -118,6 +120,7 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   };
 }
 
+type Epilogue = NonNullable<OpInstruction["then"]>;
 type Launch = (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[];
 
 /** Runs the part that is kept when one of the inputs it reads is not what it was. */

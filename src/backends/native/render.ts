@@ -27,8 +27,15 @@ export function renderKernel(kernel: Kernel): RenderedKernel {
   return new Renderer(kernel).render();
 }
 
+/** The same for a kernel that runs over parts of an operation's result: its range is everything but the last axis. */
+export function renderEpilogue(kernel: Kernel): RenderedKernel {
+  return new Renderer(kernel, Number.POSITIVE_INFINITY).render();
+}
+
 class Renderer {
   private readonly kernel: Kernel;
+  /** How many positions of the outer loop keep the threads busy. */
+  private readonly enoughPieces: number;
   private readonly params: number[] = [];
   private readonly variables: LoopVar[] = [];
   private readonly lines: string[] = [];
@@ -37,8 +44,9 @@ class Renderer {
   /** C expressions of values computed in the current block and those around it. */
   private scope = new Map<Expr, string>();
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, enoughPieces = 64) {
     this.kernel = kernel;
+    this.enoughPieces = enoughPieces;
   }
 
   render(): RenderedKernel {
@@ -101,7 +109,7 @@ class Renderer {
   /** Leading axes whose product gives the threads enough pieces. */
   private outerAxes(axes: readonly LoopVar[]): readonly LoopVar[] {
     let [count, pieces] = [0, 1];
-    while (count < axes.length - 1 && pieces < 64) pieces *= axes[count++].size;
+    while (count < axes.length - 1 && pieces < this.enoughPieces) pieces *= axes[count++].size;
     return axes.slice(0, count);
   }
 

@@ -1,3 +1,4 @@
+import { unitOf } from "../../compiler/epilogue.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import type { MemoryPlan } from "../../compiler/plan.ts";
 import { byteSize } from "../../core/dtype.ts";
@@ -16,11 +17,12 @@ export interface Tape {
 }
 
 export interface Addresses {
+  /** Of a kernel, or of what follows an operation. */
   kernel(instruction: Instruction): { readonly address: number; readonly rendered: RenderedKernel };
   op(name: string): number;
 }
 
-const [KERNEL, OP, LOOP, COPY] = [1, 2, 3, 4];
+const [KERNEL, OP, LOOP, COPY, OP_THEN] = [1, 2, 3, 4, 5];
 
 /** Writes instructions as the tape that the run time interprets (runtime/tape.c). */
 export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan, addresses: Addresses): Tape {
@@ -72,23 +74,28 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
     return [slice.slot, 0];
   };
 
+  const kernel = (instruction: Instruction, buffers: readonly Buffer[]): number[] => {
+    const { address, rendered } = addresses.kernel(instruction);
+    const { range, grain, params } = rendered;
+    return [address, range, grain, buffers.length, ...buffers.flatMap(locate), params.length, ...params];
+  };
+
   const write = (list: readonly Instruction[]): number[] => {
     const out: number[] = [];
     for (const instruction of list) {
       switch (instruction.kind) {
-        case "kernel": {
-          const { address, rendered } = addresses.kernel(instruction);
-          const at = instruction.buffers.flatMap(locate);
-          out.push(KERNEL, address, rendered.range, rendered.grain, instruction.buffers.length, ...at);
-          out.push(rendered.params.length, ...rendered.params);
+        case "kernel":
+          out.push(KERNEL, ...kernel(instruction, instruction.buffers));
           break;
-        }
         case "op": {
           const at = instruction.buffers.flatMap((b, i) => {
             const [slot, offset] = locate(b);
             return [slot, offset + instruction.offsets[i] * byteSize(b.dtype)];
           });
-          out.push(OP, addresses.op(instruction.name), instruction.buffers.length, ...at);
+          const { then } = instruction;
+          if (then) out.push(OP_THEN, unitOf(instruction, then.kernel) as number, ...kernel(instruction, then.buffers));
+          else out.push(OP);
+          out.push(addresses.op(instruction.name), instruction.buffers.length, ...at);
           out.push(instruction.params.length, ...instruction.params);
           break;
         }

@@ -17,6 +17,8 @@
 #include "conv-columns.h"
 #include "gemm.h"
 
+#include <stdatomic.h>
+
 enum {
   CHUNK = CHUNK_TILES * TILE_COLS,
   PACKING_ROWS = 12, /* rows that could be computed while a panel is packed */
@@ -38,6 +40,8 @@ struct gather {
   real *packed;                    /* [group][part][slice][tile][step][row] */
   int64_t box_elements;            /* of one group and image */
   int64_t reach;                   /* the largest offset */
+  struct mnb_epilogue *epilogue;
+  _Atomic int *bands_done;         /* per task grid without bands */
 };
 
 static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
@@ -236,6 +240,18 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
   }
 }
 
+/* After a task: its rows are complete, unless other bands of them are not. */
+static void finish_task(const struct gather *g, int64_t task, int64_t first, int64_t images, int64_t group0,
+                        int64_t group1, int64_t row0, int64_t row1) {
+  if (g->bands > 1 && atomic_fetch_add(&g->bands_done[task / g->bands], 1) + 1 < g->bands) return;
+  const struct conv_plan *plan = g->plan;
+  for (int64_t image = first; image < first + images; image++) {
+    for (int64_t group = group0; group < group1; group++) {
+      mnb_finish_rows(g->epilogue, (image * plan->groups + group) * plan->rows + row0, row1 - row0);
+    }
+  }
+}
+
 static void gather_task(void *ctx, int64_t task, int thread) {
   const struct gather *g = ctx;
   const struct conv_plan *plan = g->plan;
@@ -303,6 +319,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       }
     }
   }
+  if (g->epilogue) finish_task(g, task, first, images, group0, group1, row0, row1);
 }
 
 /* ---- set-up ---- */
@@ -426,7 +443,9 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   }
   choose_gather(&g);
   int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(plan);
-  int64_t *tables = mnb_shared(2 * depth * (int64_t)sizeof(int64_t) + own * (int64_t)sizeof(real) + MNB_ALIGN);
+  int64_t blocks = g.image_blocks * g.group_blocks * g.row_blocks;
+  int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t) + blocks * (int64_t)sizeof(int), MNB_ALIGN);
+  int64_t *tables = mnb_shared(table_bytes + own * (int64_t)sizeof(real));
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
   int64_t elements = (g.indexed ? 0 : CHUNK * g.depth_slice + TILE_COLS) +
                      (plan->in_place ? 0 : groups * g.images * g.box_elements) + 2 * TILE_COLS;
@@ -434,7 +453,8 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   if (mnb_scratch_reserve(elements * (int64_t)sizeof(real) + (int64_t)sizeof(struct columns) + MNB_ALIGN) != 0) return;
   g.offsets = tables;
   g.weight_index = tables + depth;
-  if (!packed) g.packed = (real *)(tables + mnb_round_up(2 * depth, MNB_ALIGN / (int64_t)sizeof(int64_t)));
+  g.bands_done = (_Atomic int *)(tables + 2 * depth);
+  if (!packed) g.packed = (real *)((char *)tables + table_bytes);
   index_weights(&g);
   if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, TILE_ROWS), pack_weights_task, &g);
   if (!out) return;
@@ -444,7 +464,12 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
     clear(out, plan->n * plan->out_volume * plan->groups * plan->rows);
     break;
   }
-  mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
+  g.epilogue = mnb_current_epilogue();
+  if (g.epilogue) {
+    g.epilogue->done = 1;
+    memset((void *)g.bands_done, 0, (size_t)blocks * sizeof(int));
+  }
+  mnb_parallel(blocks * g.bands, gather_task, &g);
 }
 
 /* Few rows, or no pair of channels: rounding would cost more than it saves. */

@@ -4,6 +4,7 @@
  *   2 OP      fn, nbuf, (slot, byteOffset) * nbuf, nparam, param * nparam
  *   3 LOOP    count, bodyWords, nAdvance, (slot, strideBytes) * nAdvance, body
  *   4 COPY    toSlot, toOffset, fromSlot, fromOffset, bytes
+ *   5 OP_THEN unit, and what follows KERNEL, then what follows OP: an op whose result a kernel changes (runtime.h)
  *
  * A buffer is slots[slot] + byteOffset. A KERNEL is a generated function over [0, range); it runs inline if the range
  * is within the grain and is otherwise cut into chunks, a few per thread. A LOOP runs its body `count` times and moves
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { KERNEL = 1, OP = 2, LOOP = 3, COPY = 4 };
+enum { KERNEL = 1, OP = 2, LOOP = 3, COPY = 4, OP_THEN = 5 };
 enum { MAX_BUFFERS = 256, CHUNKS_PER_THREAD = 4 };
 
 struct kernel_call {
@@ -70,6 +71,20 @@ static const int64_t *run_op(const int64_t *w, const uint64_t *slots) {
   return next;
 }
 
+static struct mnb_epilogue *epilogue;
+struct mnb_epilogue *mnb_current_epilogue(void) { return epilogue; }
+
+static const int64_t *run_op_then(const int64_t *w, const uint64_t *slots) {
+  void *buf[MAX_BUFFERS];
+  struct mnb_epilogue then = {.fn = (mnb_kernel *)(uintptr_t)w[1], .buf = buf, .unit = w[0]};
+  const int64_t *kernel = w + 1, *op = read_operands(w + 4, slots, buf, &then.params);
+  epilogue = &then;
+  const int64_t *next = run_op(op, slots);
+  epilogue = NULL;
+  if (!then.done) run_kernel(kernel, slots);
+  return next;
+}
+
 static const int64_t *run_loop(const int64_t *w, uint64_t *slots) {
   int64_t count = w[0], body_words = w[1], advances = w[2];
   const int64_t *advance = w + 3, *body = advance + 2 * advances;
@@ -94,6 +109,7 @@ static void run(const int64_t *tape, int64_t words, uint64_t *slots, double *sec
     switch (*w++) {
       case KERNEL: w = run_kernel(w, slots); break;
       case OP: w = run_op(w, slots); break;
+      case OP_THEN: w = run_op_then(w, slots); break;
       case LOOP: w = run_loop(w, slots); break;
       case COPY:
         mnb_copy((char *)(uintptr_t)slots[w[0]] + w[1], (char *)(uintptr_t)slots[w[2]] + w[3], w[4]);
@@ -106,16 +122,22 @@ static void run(const int64_t *tape, int64_t words, uint64_t *slots, double *sec
   }
 }
 
+/* Skips nbuf, buffers, nparam, params. */
+static const int64_t *highest_operand(const int64_t *w, int64_t *highest) {
+  int64_t count = *w++;
+  for (int64_t i = 0; i < count; i++, w += 2) *highest = mnb_max(*highest, *w);
+  return w + 1 + *w;
+}
+
 /* How many slots the tape uses: only LOOP writes them, so only then is a private copy needed. */
 static int64_t highest_slot(const int64_t *tape, int64_t words, int64_t highest, int *loops) {
   const int64_t *w = tape;
   while (w < tape + words) {
     int64_t kind = *w++;
     if (kind == KERNEL || kind == OP) {
-      w += kind == KERNEL ? 3 : 1;
-      int64_t count = *w++;
-      for (int64_t i = 0; i < count; i++, w += 2) highest = mnb_max(highest, *w);
-      w += 1 + *w;
+      w = highest_operand(w + (kind == KERNEL ? 3 : 1), &highest);
+    } else if (kind == OP_THEN) {
+      w = highest_operand(highest_operand(w + 4, &highest) + 1, &highest);
     } else if (kind == LOOP) {
       *loops = 1;
       int64_t body_words = w[1], advances = w[2];
