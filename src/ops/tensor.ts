@@ -1,5 +1,14 @@
 import { evaluate } from "../backends/evaluate.ts";
-import { arrayType, type DType, type HostArray, isFloat, promote, type TypedArray } from "../core/dtype.ts";
+import {
+  arrayType,
+  type DType,
+  type HostArray,
+  isFloat,
+  loadValues,
+  promote,
+  storeValues,
+  type TypedArray,
+} from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
@@ -54,13 +63,15 @@ export class Tensor {
 
   // Values
 
-  /** A copy of the values in row-major order. */
+  /** A copy of the values in row-major order; those of 16-bit floats as f32. */
   async data(): Promise<TypedArray> {
     return this.dataSync();
   }
   /** `data()` where the backend can wait without yielding. */
   dataSync(): TypedArray {
-    return evaluate([this.node])[0].slice() as TypedArray;
+    const [stored] = evaluate([this.node]);
+    const values = loadValues(stored, this.dtype);
+    return values === stored ? (stored.slice() as TypedArray) : values;
   }
   /** The value of a tensor with one element. */
   async item(): Promise<number> {
@@ -69,11 +80,11 @@ export class Tensor {
   itemSync(): number {
     if (this.size !== 1)
       throw new ShapeError(`item: takes a tensor with one element, this one is ${showShape(this.shape)}`);
-    return evaluate([this.node])[0][0];
+    return loadValues(evaluate([this.node])[0], this.dtype)[0];
   }
-  /** Shape, dtype and a copy of the values. */
+  /** Shape, dtype and a copy of the values as they are stored: 16-bit floats as their patterns. */
   async host(): Promise<HostArray> {
-    return { shape: this.shape, dtype: this.dtype, data: await this.data() };
+    return { shape: this.shape, dtype: this.dtype, data: evaluate([this.node])[0].slice() as TypedArray };
   }
   toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
@@ -575,7 +586,8 @@ type Nested = number | boolean | readonly Nested[];
 
 /**
  * A tensor from nested arrays, or from flat values and a shape. Numbers are f32, booleans bool, typed arrays their own
- * type, unless `dtype` says otherwise. A typed array of the right type is held, not copied: do not change it afterwards.
+ * type, unless `dtype` says otherwise. A typed array of the right type is held, not copied: do not change it afterwards;
+ * that of f16 and bf16 is a Uint16Array of patterns, other numbers are rounded to them.
  */
 export function tensor(
   values: Nested | TypedArray,
@@ -588,7 +600,7 @@ export function tensor(
     const own = typedArrayDtype(values as TypedArray);
     const array = values as TypedArray;
     const type = dtype ?? own;
-    const stored = arrayType(type) === array.constructor ? array : (arrayType(type).from(array) as TypedArray);
+    const stored = arrayType(type) === array.constructor ? array : storeValues(array, type);
     return new Tensor(data({ shape: shape ?? [array.length], dtype: type, data: stored }));
   }
   const found: number[] = [];
@@ -606,7 +618,7 @@ export function tensor(
   };
   const nested = collect(values as Nested);
   const type = dtype ?? (sawNumber || found.length === 0 ? "f32" : "bool");
-  return new Tensor(data({ shape: shape ?? nested, dtype: type, data: arrayType(type).from(found) }));
+  return new Tensor(data({ shape: shape ?? nested, dtype: type, data: storeValues(found, type) }));
 }
 
 function typedArrayDtype(array: TypedArray): DType {
