@@ -4,6 +4,7 @@ export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
 export * from "./ops/activation.ts";
 export * from "./ops/attention.ts";
+export { autocast } from "./ops/autocast.ts";
 export {
   type ConvOptions,
   type ConvPadding,

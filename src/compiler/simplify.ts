@@ -20,7 +20,14 @@ const widened = (x: Node): Node =>
 /** Instructions compute 16-bit floats in f32 and round once. */
 const inFloat32: Rule = (node) => {
   if (!node.inputs.some((x) => isHalf(x.dtype))) return null;
-  return cast(makeNode(node.prim, node.inputs.map((x) => (isHalf(x.dtype) ? widened(x) : x)), node.attrs), node.dtype);
+  return cast(
+    makeNode(
+      node.prim,
+      node.inputs.map((x) => (isHalf(x.dtype) ? widened(x) : x)),
+      node.attrs,
+    ),
+    node.dtype,
+  );
 };
 
 const constantOf = (x: Node): number | null => (x.prim.name === "constant" ? (x.attrs as ConstantAttrs).value : null);

@@ -59,6 +59,10 @@ export const computeDType = <D extends string>(dtype: D): D | "f32" =>
 export const storeValues = (values: ArrayLike<number>, dtype: DType): TypedArray =>
   isHalf(dtype) ? narrow(dtype, values) : arrayType(dtype).from(values);
 
+/** `size` times `value` as an array of `dtype`. */
+export const filledArray = (size: number, dtype: DType, value: number): TypedArray =>
+  new (arrayType(dtype))(size).fill(storeValues([value], dtype)[0]) as TypedArray;
+
 /** The numbers in an array of `dtype`: the array itself but for 16-bit floats, which are widened to f32. */
 export const loadValues = (data: TypedArray, dtype: DType): TypedArray =>
   isHalf(dtype) ? widen(dtype, data as Uint16Array) : data;

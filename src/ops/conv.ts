@@ -1,6 +1,7 @@
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { type ConvAttrs, conv, convInputGrad } from "../primitives/contract.ts";
-import { Tensor } from "./tensor.ts";
+import { productOperand, Tensor } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 /** One number for every spatial axis, or one per axis. */
 export type PerAxis = number | readonly number[];
@@ -95,9 +96,13 @@ function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, 
           `x ${showShape(x.shape)} has ${room} there with padding`,
       );
   });
-  const y = new Tensor(conv(x.node, weight.node, geometry));
-  return addBias(op, y, bias);
+  return rounded((x, w, b) => addBias(op, new Tensor(conv(x.node, w.node, geometry)), b), x, weight, bias);
 }
+
+type Biased = (x: Tensor, weight: Tensor, bias: Tensor | null) => Tensor;
+/** A convolution with its bias as one operation of 16-bit floats, which autocast makes its operands. */
+const rounded = (fn: Biased, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor =>
+  roundedOnce(fn)(productOperand(x), productOperand(weight), productOperand(bias));
 
 const convolution =
   (rank: number) =>
@@ -158,8 +163,11 @@ function convolveTransposed(
       `${op}: padding [${crop}] leaves nothing of the result ${showShape(spatial)}; x is ${showShape(x.shape)}`,
     );
   const padding = crop.map((p, i) => [p, high[i]] as const);
-  const y = new Tensor(convInputGrad(x.node, weight.node, { stride, padding, dilation, groups, spatial }));
-  return addBias(op, y.pad(outside.map((b) => [0, b])), bias);
+  const attrs = { stride, padding, dilation, groups, spatial };
+  const beyondStride = outside.map((b) => [0, b] as const);
+  const convolved: Biased = (x, w, b) =>
+    addBias(op, new Tensor(convInputGrad(x.node, w.node, attrs)).pad(beyondStride), b);
+  return rounded(convolved, x, weight, bias);
 }
 
 const transposedConvolution =

@@ -190,6 +190,6 @@ test("wrong parameters, gradients and states are named", async () => {
   const other = optimizer([["w", variable(1)]], rules.adam);
   assert.throws(() => other.restore(state), /no array "w\/m"/);
   const small = optimizer([["fc.weight", variable(1)]], rules.adam);
-  assert.throws(() => small.restore(state), /"fc.weight\/m" is f32\[3,4\] in the state, f32\[\] here/);
+  assert.throws(() => small.restore(state), /"slots\/fc.weight\/m" is f32\[3,4\] in the state, f32\[\] here/);
   assert.equal(opt.step, 0);
 });
