@@ -627,9 +627,8 @@ export function tensor(
     ? { shape: options as Shape, dtype: undefined }
     : (options as { shape?: Shape; dtype?: DType });
   if (ArrayBuffer.isView(values)) {
-    const own = typedArrayDtype(values as TypedArray);
     const array = values as TypedArray;
-    const type = dtype ?? own;
+    const type = dtype ?? typedArrayDtype(array);
     const stored = arrayType(type) === array.constructor ? array : storeValues(array, type);
     return new Tensor(data({ shape: shape ?? [array.length], dtype: type, data: stored }));
   }

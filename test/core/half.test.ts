@@ -14,7 +14,7 @@ const halves = ["f16", "bf16"] as const;
 const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i);
 
 /** The value of a pattern by the definition of IEEE 754. */
-function valueOf(dtype: HalfDType, pattern: number): number {
+function patternValue(dtype: HalfDType, pattern: number): number {
   const { exponent: bits, mantissa: digits } = formats[dtype];
   const sign = pattern >> 15 ? -1 : 1;
   const exponent = (pattern >> digits) & (2 ** bits - 1);
@@ -26,7 +26,7 @@ function valueOf(dtype: HalfDType, pattern: number): number {
 
 /** f32 values at, just below and just above every pattern and every middle of two, beyond the largest ones too. */
 function boundaries(dtype: HalfDType): Float32Array<ArrayBuffer> {
-  const positive = Array.from({ length: 32768 }, (_, i) => valueOf(dtype, i)).filter(Number.isFinite);
+  const positive = Array.from({ length: 32768 }, (_, i) => patternValue(dtype, i)).filter(Number.isFinite);
   const next = 2 * positive[positive.length - 1] - positive[positive.length - 2];
   const middles = positive.map((x, i) => (x + (positive[i + 1] ?? next)) / 2);
   const exact = Float32Array.from([...positive, ...middles, next, 2 * next]);
@@ -64,22 +64,22 @@ const same = (got: ArrayLike<number>, want: ArrayLike<number>): void => {
 
 for (const dtype of halves)
   describe(dtype, () => {
-    const values = Float32Array.from(patterns, (p) => valueOf(dtype, p));
-    const isNaN = (pattern: number) => Number.isNaN(valueOf(dtype, pattern));
-    const numbers = Array.from({ length: 32768 }, (_, i) => valueOf(dtype, i)).filter(Number.isFinite);
+    const values = Float32Array.from(patterns, (p) => patternValue(dtype, p));
+    const isMissing = (pattern: number) => Number.isNaN(patternValue(dtype, pattern));
+    const numbers = Array.from({ length: 32768 }, (_, i) => patternValue(dtype, i)).filter(Number.isFinite);
     const inputs = boundaries(dtype);
     const rounded = Array.from(inputs, (x) => nearest(x, numbers));
 
     const check = (got: Uint16Array) => {
       for (let i = 0; i < got.length; i++)
-        if (Number.isNaN(rounded[i]) ? !isNaN(got[i]) : got[i] !== rounded[i])
+        if (Number.isNaN(rounded[i]) ? !isMissing(got[i]) : got[i] !== rounded[i])
           assert.fail(`${inputs[i]} becomes ${got[i].toString(16)}, the nearest is ${rounded[i].toString(16)}`);
     };
 
     test("every pattern has its value, and goes back to itself", () => {
       same(widen(dtype, patterns), values);
       const back = narrow(dtype, values);
-      for (const p of patterns) assert.ok(isNaN(p) ? isNaN(back[p]) : back[p] === p, `${p} becomes ${back[p]}`);
+      for (const p of patterns) assert.ok(isMissing(p) ? isMissing(back[p]) : back[p] === p, `${p} becomes ${back[p]}`);
     });
 
     test("f32 goes to the nearest pattern, ties to even, overflow to infinity, NaN to NaN", () =>
