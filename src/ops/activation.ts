@@ -53,7 +53,7 @@ export const sigmoid: (x: Tensor) => Tensor = roundedOnce(
 );
 
 /** log(1 + e^(beta x)) / beta. */
-export const softplus = roundedOnce((x: Tensor, beta: number = 1): Tensor => {
+export const softplus = inFloat32((x: Tensor, beta: number = 1): Tensor => {
   const scaled = beta === 1 ? x : x.mul(beta);
   return beta === 1 ? unitSoftplus(scaled) : unitSoftplus(scaled).div(beta);
 });
