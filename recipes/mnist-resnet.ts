@@ -21,7 +21,8 @@ import {
  *      manabi train mnist-resnet
  *
  *  Measured: 99.53 % test accuracy (seed 1), 99.55 % (seed 2). Seed 1 took 1:28 minutes from start to report, download
- *  and compilation included, on 2 cores of an AMD EPYC (Zen 3, AVX2). */
+ *  and compilation included, on 2 cores of an AMD EPYC (Zen 3, AVX2). With --autocast bf16 99.48 %, f16 99.51 %, and
+ *  99.50 % without it (seed 1, an AMD EPYC with AVX-512). */
 export default recipe({
   title: "A small ResNet on MNIST",
   args: {

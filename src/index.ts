@@ -1,5 +1,5 @@
 export { type BackendName, type BackendStatus, backendStatus, setBackend, setThreads } from "./backends/select.ts";
-export type { DType, HostArray, TypedArray } from "./core/dtype.ts";
+export type { DType, HalfDType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
 export * from "./ops/activation.ts";

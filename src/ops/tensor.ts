@@ -505,7 +505,7 @@ const float32Operand = (x: Tensor): Tensor => (autocastDType() && isHalf(x.dtype
 /** The same of a function of floats. */
 const toWide = (x: Tensor): Tensor => float32Operand(toFloat(x));
 
-/** `fn` of several steps as one operation of 16-bit floats: computed in f32, the result rounded once. */
+/** `fn` of several steps as one operation of 16-bit floats: computed in f32, the result rounded once (see wide.ts). */
 const roundedOnce = (x: Tensor, fn: (x: Tensor) => Tensor): Tensor =>
   isHalf(x.dtype) ? fn(x.cast("f32")).cast(x.dtype) : fn(x);
 
