@@ -1,11 +1,12 @@
-import { crossEntropy, jit, manualSeed, type Tensor, valueAndGrad } from "manabi";
+import { autocast, crossEntropy, jit, manualSeed, type Tensor, valueAndGrad } from "manabi";
 import { DataLoader, findDataset, horizontalFlip, normalize, randomCrop, take } from "manabi/data";
 import { createModel } from "manabi/models";
 import { initialize } from "manabi/nn";
-import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
+import { gradScaler, noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
 import {
   type ClassifierCard,
   cardNotes,
+  choice,
   classifierReport,
   evaluateClassifier,
   float,
@@ -32,10 +33,11 @@ export default recipe({
     momentum: float(0.9, "of the gradient", { min: 0, max: 1 }),
     weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
     labelSmoothing: float(0, "part of the target spread over all classes", { min: 0, max: 1 }),
+    autocast: choice(["none", "bf16", "f16"], "16-bit dtype of products; weights and their updates stay f32"),
   },
   smoke: { epochs: 1, limit: 256 },
   metric: { name: "test/accuracy", goal: "max" },
-  async run({ seed, limit, epochs, batchSize, lr, momentum, weightDecay, labelSmoothing }, run) {
+  async run({ seed, limit, epochs, batchSize, lr, momentum, weightDecay, labelSmoothing, autocast: precision }, run) {
     const { name, mean, std, imageShape, load } = findDataset("cifar10");
     const splits = await load({ onProgress: run.fetching });
     const scale = normalize(mean, std);
@@ -59,9 +61,13 @@ export default recipe({
     const model = initialize(await createModel(card.model.name), seed);
     const steps = epochs * train.length;
     const rule = sgd({ lr: oneCycle(lr, steps), momentum, nesterov: true, weightDecay });
-    const opt = optimizer(model, rule, { groups: [noDecay] });
+    const scaler = precision === "f16" ? gradScaler() : undefined;
+    const opt = optimizer(model, rule, { groups: [noDecay], scaler });
     const step = jit((x: Tensor, y: Tensor) => {
-      const [loss, grads] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), y, { labelSmoothing }));
+      const [[, loss], grads] = valueAndGrad(model, (m) => {
+        const loss = autocast(precision, () => crossEntropy(m.forward(x), y, { labelSmoothing }));
+        return [opt.scaled(loss), loss];
+      });
       opt.update(grads);
       return loss;
     });

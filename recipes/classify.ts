@@ -1,4 +1,4 @@
-import { crossEntropy, jit, ManabiError, manualSeed, type Tensor, tensor, valueAndGrad } from "manabi";
+import { autocast, crossEntropy, jit, ManabiError, manualSeed, type Tensor, tensor, valueAndGrad } from "manabi";
 import {
   type BatchTransform,
   cutmix,
@@ -23,6 +23,7 @@ import {
   adamW,
   constant,
   cosineAnnealing,
+  gradScaler,
   noDecay,
   oneCycle,
   optimizer,
@@ -127,6 +128,7 @@ export default recipe({
     weightDecay: float(5e-4, "on weights, not on biases and norms", { min: 0 }),
     clipNorm: float(0, "largest norm of the gradient; 0 does not limit it", { min: 0 }),
     labelSmoothing: float(0.1, "part of the target spread over all classes", { min: 0, max: 1 }),
+    autocast: choice(["none", "bf16", "f16"], "16-bit dtype of products; weights and their updates stay f32"),
     balance: flag(false, "let every class count the same, whatever its number of images"),
   },
   smoke: { epochs: 1, imageSize: 32, batchSize: 8 },
@@ -139,7 +141,7 @@ export default recipe({
   },
 
   async run(args, run) {
-    const { seed, epochs, testFraction, labelSmoothing } = args;
+    const { seed, epochs, testFraction, labelSmoothing, autocast: precision } = args;
     const { name, known, imageShape, ...splits } = await openSplits(args.data ?? "", {
       testFraction,
       seed,
@@ -186,10 +188,14 @@ export default recipe({
     const lr = schedules[args.schedule](args.lr || (adaptive ? 1e-3 : (0.1 * train.batchSize) / 256), steps);
     const { weightDecay } = args;
     const rule = adaptive ? adamW({ lr, weightDecay }) : sgd({ lr, momentum: 0.9, nesterov: true, weightDecay });
-    const opt = optimizer(model, rule, { groups: [noDecay], clipNorm: args.clipNorm || undefined });
+    const scaler = precision === "f16" ? gradScaler() : undefined;
+    const opt = optimizer(model, rule, { groups: [noDecay], clipNorm: args.clipNorm || undefined, scaler });
     const weight = args.balance ? balance(splits.train) : null;
     const step = jit((x: Tensor, y: Tensor) => {
-      const [loss, grads] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), y, { labelSmoothing, weight }));
+      const [[, loss], grads] = valueAndGrad(model, (m) => {
+        const loss = autocast(precision, () => crossEntropy(m.forward(x), y, { labelSmoothing, weight }));
+        return [opt.scaled(loss), loss];
+      });
       opt.update(grads);
       return loss;
     });

@@ -1,11 +1,12 @@
-import { crossEntropy, jit, ManabiError, manualSeed, type Tensor, valueAndGrad } from "manabi";
+import { autocast, crossEntropy, jit, ManabiError, manualSeed, type Tensor, valueAndGrad } from "manabi";
 import { DataLoader, normalize, openSplits, randomCrop, take } from "manabi/data";
 import { createModel } from "manabi/models";
 import { initialize } from "manabi/nn";
-import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
+import { gradScaler, noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
 import {
   type ClassifierCard,
   cardNotes,
+  choice,
   classifierReport,
   evaluateClassifier,
   float,
@@ -20,7 +21,8 @@ import {
  *      manabi train mnist-resnet
  *
  *  Measured: 99.53 % test accuracy (seed 1), 99.55 % (seed 2). Seed 1 took 1:28 minutes from start to report, download
- *  and compilation included, on 2 cores of an AMD EPYC (Zen 3, AVX2). */
+ *  and compilation included, on 2 cores of an AMD EPYC (Zen 3, AVX2). With --autocast bf16 99.48 %, f16 99.51 %, and
+ *  99.50 % without it (seed 1, an AMD EPYC with AVX-512). */
 export default recipe({
   title: "A small ResNet on MNIST",
   args: {
@@ -32,11 +34,15 @@ export default recipe({
     lr: float(0.2, "peak learning rate", { min: 0 }),
     weightDecay: float(5e-4, "L2 penalty on weights, not on biases and norms", { min: 0 }),
     labelSmoothing: float(0.1, "part of the target spread over all classes", { min: 0, max: 1 }),
+    autocast: choice(["none", "bf16", "f16"], "16-bit dtype of products; weights and their updates stay f32"),
     shift: int(2, "pixels by which training images are shifted at most", { min: 0 }),
   },
   smoke: { epochs: 1, limit: 256 },
   metric: { name: "test/accuracy", goal: "max" },
-  async run({ data, seed, limit, epochs, batchSize, lr, weightDecay, labelSmoothing, shift }, run) {
+  async run(
+    { data, seed, limit, epochs, batchSize, lr, weightDecay, labelSmoothing, autocast: precision, shift },
+    run,
+  ) {
     const { name, known, imageShape, ...splits } = await openSplits(data, { onProgress: run.fetching });
     if (imageShape?.[2] !== 1) throw new ManabiError(`${name}: the images are not grey; use the recipe "classify"`);
     const { mean, std } = known ?? { mean: [0.1307], std: [0.3081] };
@@ -63,9 +69,13 @@ export default recipe({
     const steps = epochs * train.length;
     const opt = optimizer(model, sgd({ lr: oneCycle(lr, steps), momentum: 0.9, nesterov: true, weightDecay }), {
       groups: [noDecay],
+      scaler: precision === "f16" ? gradScaler() : undefined,
     });
     const step = jit((x: Tensor, y: Tensor) => {
-      const [loss, grads] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), y, { labelSmoothing }));
+      const [[, loss], grads] = valueAndGrad(model, (m) => {
+        const loss = autocast(precision, () => crossEntropy(m.forward(x), y, { labelSmoothing }));
+        return [opt.scaled(loss), loss];
+      });
       opt.update(grads);
       return loss;
     });

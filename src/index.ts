@@ -6,12 +6,13 @@ export {
   setProcessor,
   setThreads,
 } from "./backends/select.ts";
-export type { DType, HostArray, TypedArray } from "./core/dtype.ts";
+export type { DType, HalfDType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";
 export { type MatrixPrecision, matrixPrecision, setMatrixPrecision, withMatrixPrecision } from "./graph/precision.ts";
 export * from "./ops/activation.ts";
 export * from "./ops/attention.ts";
+export { autocast } from "./ops/autocast.ts";
 export {
   type ConvOptions,
   type ConvPadding,

@@ -113,6 +113,8 @@ def expected(tensor):
 class Suite:
     """The cases of one family."""
 
+    save = staticmethod(save_file)
+
     def __init__(self, family):
         self.family = family
         self.cases = []
@@ -187,7 +189,7 @@ class Suite:
     def write(self):
         FIXTURES.mkdir(parents=True, exist_ok=True)
         path = FIXTURES / f"{self.family}.safetensors"
-        save_file(self.tensors, path)
+        self.save(self.tensors, path)
         path.chmod(0o644)
         lines = ",\n".join(json.dumps(c) for c in self.cases)
         (FIXTURES / f"{self.family}.json").write_text(f"[\n{lines}\n]\n")

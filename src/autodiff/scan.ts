@@ -1,8 +1,8 @@
-import { isFloat } from "../core/dtype.ts";
+import { computeDType, isFloat } from "../core/dtype.ts";
 import type { Node } from "../graph/node.ts";
 import { substitute } from "../graph/rewrite.ts";
 import { pick, type ScanAttrs, scan } from "../primitives/control.ts";
-import { add } from "../primitives/elementwise.ts";
+import { add, cast } from "../primitives/elementwise.ts";
 import { constant, input } from "../primitives/leaf.ts";
 
 type Backward = (
@@ -36,7 +36,8 @@ export function scanVjp(node: Node, cts: readonly (Node | null)[], backward: Bac
 
   // Body of the reverse scan. A fresh copy of the forward body is built on placeholders.
   const ctCarry = floatCarries.map((i) => placeholder(carryIn[i]));
-  const constSums = floatConsts.map((i) => placeholder(consts[i]));
+  // Sums over all steps of 16-bit floats are f32 until they are complete.
+  const constSums = floatConsts.map((i) => input({ shape: consts[i].shape, dtype: computeDType(consts[i].dtype) }));
   const saved = carryIn.map(placeholder);
   const slices = xs.map(placeholder);
   const fixed = consts.map(placeholder);
@@ -60,15 +61,12 @@ export function scanVjp(node: Node, cts: readonly (Node | null)[], backward: Bac
   });
   const newConstSums = floatConsts.map((i, at) => {
     const g = grads[carries + sequences + i];
-    return g ? add(constSums[at], g) : constSums[at];
+    return g ? add(constSums[at], cast(g, constSums[at].dtype)) : constSums[at];
   });
   const floatXs = xs.flatMap((n, i) => (live(n) ? [i] : []));
   const xGrads = floatXs.map((i) => orZero(grads[carries + i], xs[i]));
 
-  const initial = [
-    ...floatCarries.map((i) => cts[i] ?? zeros(carryIn[i])),
-    ...floatConsts.map((i) => zeros(consts[i])),
-  ];
+  const initial = [...floatCarries.map((i) => cts[i] ?? zeros(carryIn[i])), ...constSums.map(zeros)];
   const savedStacks = carryIn.map((_, i) => pick(node, carries + stackedOuts + i));
   const xStacks = node.inputs.slice(carries, carries + sequences);
   const back = scan(
@@ -93,7 +91,7 @@ export function scanVjp(node: Node, cts: readonly (Node | null)[], backward: Bac
     result[carries + i] = pick(back, initial.length + at);
   });
   floatConsts.forEach((i, at) => {
-    result[carries + sequences + i] = pick(back, floatCarries.length + at);
+    result[carries + sequences + i] = cast(pick(back, floatCarries.length + at), consts[i].dtype);
   });
   return result;
 }

@@ -1,3 +1,4 @@
+import { isHalf } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
@@ -45,6 +46,8 @@ export const isOp = (node: Node): boolean => lowerings[node.prim.name as Primiti
 
 export const costOf = (node: Node): number => {
   const { name } = node.prim;
+  // A few integer operations: sooner done again than a reason for a pass over memory.
+  if (name === "cast" && [node, node.inputs[0]].some(({ dtype }) => isHalf(dtype))) return 0.25;
   if (name === "constant" || name === "iota" || moving.has(name)) return 0;
   return dear[name as PrimitiveName] ?? 1;
 };

@@ -1,4 +1,4 @@
-import { arrayType, type DType, isFloat } from "../core/dtype.ts";
+import { arrayType, type DType, isFloat, isHalf, storedValue } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
 import type { AxesAttrs } from "../primitives/broadcast.ts";
@@ -63,13 +63,18 @@ function reduce(kind: ReduceKind): Lowering {
       let kept = 0;
       const inner = x.shape.map((_, i) => (axes.includes(i) ? ofVar(vars[axes.indexOf(i)]) : index[kept++]));
       const body = k.at(x, inner);
-      // A sum of a sum is one sum over more axes.
-      if (kind === "sum" && body.op === "reduce" && body.kind === "sum" && body.dtype === node.dtype)
-        return { ...body, axes: [...vars, ...body.axes] };
+      const merged = kind === "sum" && sumOfSum(vars, body, node.dtype);
+      if (merged) return merged;
       return { op: "reduce", kind, axes: vars, body, dtype: node.dtype };
     },
   };
 }
+
+/** A sum of a sum is one sum over more axes, unless the inner one is rounded to 16 bits. */
+const sumOfSum = (vars: readonly LoopVar[], body: Expr, dtype: DType): Expr | null =>
+  body.op === "reduce" && body.kind === "sum" && body.dtype === dtype && !isHalf(dtype)
+    ? { ...body, axes: [...vars, ...body.axes] }
+    : null;
 
 /** `then` where all tests hold, else `value`; tests that always hold vanish, and guards of sums move into the sum. */
 function guard(tests: readonly Test[], then: Expr, value: number): Expr {
@@ -226,8 +231,7 @@ export const lowerings = {
       if (stride > 1) tests.push({ index: modIdx(from, stride), lo: 0, hi: 1 });
       const value = k.at(x, [...index.slice(0, axis), divIdx(from, stride), ofVar(v), ...index.slice(axis + 1)]);
       const body = guard(tests, value, 0);
-      if (body.op === "reduce" && body.kind === "sum") return { ...body, axes: [v, ...body.axes] };
-      return { op: "reduce", kind: "sum", axes: [v], body, dtype: node.dtype };
+      return sumOfSum([v], body, node.dtype) ?? { op: "reduce", kind: "sum", axes: [v], body, dtype: node.dtype };
     },
   },
   dot: op,
@@ -261,8 +265,7 @@ export const lowerings = {
 } satisfies Record<PrimitiveName, Lowering>;
 
 function castConstant(value: number, from: DType, to: DType): number {
-  if (to === "f32") return Math.fround(value);
-  if (isFloat(to)) return value;
+  if (isFloat(to)) return storedValue(value, to);
   if (to === "bool") return value !== 0 ? 1 : 0;
   // Floats saturate, integers wrap.
   if (!isFloat(from)) return arrayType(to).from([value])[0];

@@ -1,15 +1,34 @@
-import { isFloat } from "../core/dtype.ts";
+import { isFloat, isHalf } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import { type Graph, makeNode, type Node, reachable } from "../graph/node.ts";
 import { plain } from "../graph/rewrite.ts";
 import { reshape, type ShapeAttrs, sum } from "../primitives/broadcast.ts";
 import { dot } from "../primitives/contract.ts";
+import { cast } from "../primitives/elementwise.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
 import type { PermuteAttrs } from "../primitives/movement.ts";
 import { permute } from "../primitives/movement.ts";
 
 type Rule = (node: Node) => Node | null;
+
+const views = new Set<string>(["reshape", "permute", "broadcast", "slice"] satisfies PrimitiveName[]);
+/** x as f32, with views outside of the cast, where instructions read through them. */
+const widened = (x: Node): Node =>
+  views.has(x.prim.name) ? makeNode(x.prim, [widened(x.inputs[0])], x.attrs) : cast(x, "f32");
+
+/** Instructions compute 16-bit floats in f32 and round once. */
+const inFloat32: Rule = (node) => {
+  if (!node.inputs.some((x) => isHalf(x.dtype))) return null;
+  return cast(
+    makeNode(
+      node.prim,
+      node.inputs.map((x) => (isHalf(x.dtype) ? widened(x) : x)),
+      node.attrs,
+    ),
+    node.dtype,
+  );
+};
 
 const constantOf = (x: Node): number | null => (x.prim.name === "constant" ? (x.attrs as ConstantAttrs).value : null);
 
@@ -27,6 +46,7 @@ const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
   const { axes } = attrs as { axes: readonly number[] };
   const count = axes.reduce((n, a) => n * x.shape[a], 1);
   if (sizeOf(shape) >= fewResults || count < largeReduction) return null;
+  if (isHalf(x.dtype)) return cast(sum(cast(x, "f32"), axes), x.dtype);
   if (axes.length === 1) {
     const [axis] = axes;
     const n = x.shape[axis];
@@ -57,6 +77,18 @@ const rules: Partial<Record<PrimitiveName, Rule>> = {
   div: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : null),
   neg: ({ inputs: [x] }) => (x.prim.name === "neg" ? x.inputs[0] : null),
   stopGradient: ({ inputs: [x] }) => x,
+  // What was widened from 16 bits goes back unchanged.
+  cast: ({ inputs: [x], dtype }) => {
+    if (x.prim.name !== "cast" || !isHalf(dtype) || x.inputs[0].dtype !== dtype) return null;
+    return x.dtype === "f32" || x.dtype === "f64" ? x.inputs[0] : null;
+  },
+  dot: inFloat32,
+  conv: inFloat32,
+  convInputGrad: inFloat32,
+  convWeightGrad: inFloat32,
+  cumsum: inFloat32,
+  scatterAdd: inFloat32,
+  argsort: inFloat32,
   reshape: (node) => {
     const [x] = node.inputs;
     const { shape } = node.attrs as ShapeAttrs;

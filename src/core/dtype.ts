@@ -1,3 +1,7 @@
+import { type HalfDType, narrow, roundHalf, widen } from "./half.ts";
+
+export type { HalfDType } from "./half.ts";
+
 /** Element types. f16 and bf16 are stored as 16-bit patterns; a backend that lacks a dtype refuses it by name. */
 export type DType = "f32" | "f64" | "f16" | "bf16" | "i32" | "u32" | "u8" | "bool";
 
@@ -29,7 +33,7 @@ const arrays: Record<DType, ArrayConstructor> = {
 
 export const dtypes = Object.keys(arrays) as readonly DType[];
 
-/** A dense row-major array in host memory: what data sets, files and `Tensor.data()` exchange. */
+/** A dense row-major array in host memory: what data sets and files exchange. f16 and bf16 are 16-bit patterns. */
 export interface HostArray {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -45,11 +49,32 @@ export const byteSize = (dtype: DType): number => arrays[dtype].BYTES_PER_ELEMEN
 export const isFloat = (dtype: DType): boolean =>
   dtype === "f32" || dtype === "f64" || dtype === "f16" || dtype === "bf16";
 
-/** `value` as it is once stored in `dtype`; the 16-bit floats are left to their encoders. */
+export const isHalf = (dtype: DType): dtype is HalfDType => dtype === "f16" || dtype === "bf16";
+
+/** The dtype in which arithmetic on `dtype` is done, before the result is rounded to it. */
+export const computeDType = <D extends string>(dtype: D): D | "f32" =>
+  dtype === "f16" || dtype === "bf16" ? "f32" : dtype;
+
+/** Numbers as an array of `dtype`: floats are rounded to nearest, ties to even. */
+export const storeValues = (values: ArrayLike<number>, dtype: DType): TypedArray =>
+  isHalf(dtype) ? narrow(dtype, values) : arrayType(dtype).from(values);
+
+/** `size` times `value` as an array of `dtype`. */
+export const filledArray = (size: number, dtype: DType, value: number): TypedArray =>
+  new (arrayType(dtype))(size).fill(storeValues([value], dtype)[0]) as TypedArray;
+
+/** The numbers in an array of `dtype`: the array itself but for 16-bit floats, which are widened to f32. */
+export const loadValues = (data: TypedArray, dtype: DType): TypedArray =>
+  isHalf(dtype) ? widen(dtype, data as Uint16Array) : data;
+
+/** `value` as it is once stored in `dtype`. */
 export function storedValue(value: number, dtype: DType): number {
   switch (dtype) {
     case "f32":
       return Math.fround(value);
+    case "f16":
+    case "bf16":
+      return roundHalf(dtype, value);
     case "i32":
       return value | 0;
     case "u32":

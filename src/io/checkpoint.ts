@@ -53,7 +53,7 @@ export async function readCheckpoint(path: string): Promise<Checkpoint> {
       throw new FormatError(`${path}: this safetensors file is not a checkpoint`);
     if (found !== version) throw new FormatError(`${path}: checkpoint version ${found}; this manabi reads ${version}`);
     const tensors = new Map<string, HostArray>();
-    for (const name of file.names) tensors.set(name, await file.read(name, { widen: false }));
+    for (const name of file.names) tensors.set(name, await file.read(name));
     if (digest(metadata, tensors) !== sha256)
       throw new FormatError(`${path}: the checkpoint is corrupt (its content does not match its SHA-256)`);
     return { parts: unflattenState(state, tensors) as Checkpoint["parts"], notes };

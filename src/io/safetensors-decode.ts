@@ -1,6 +1,5 @@
-import type { HostArray, TypedArray } from "../core/dtype.ts";
+import { type HostArray, loadValues, type TypedArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
-import { bf16ToF32, f16ToF32 } from "./half.ts";
 
 /** Bits per element of every dtype of the format, those that cannot be read here included. */
 export const bitSizes = {
@@ -45,9 +44,11 @@ export function decode(
     case "F32":
       return as("f32", new Float32Array(bytes));
     case "F16":
-      return widen ? as("f32", f16ToF32(new Uint16Array(bytes))) : as("f16", new Uint16Array(bytes));
-    case "BF16":
-      return widen ? as("f32", bf16ToF32(new Uint16Array(bytes))) : as("bf16", new Uint16Array(bytes));
+    case "BF16": {
+      const half = dtype === "F16" ? "f16" : "bf16";
+      const patterns = new Uint16Array(bytes);
+      return widen ? as("f32", loadValues(patterns, half)) : as(half, patterns);
+    }
     case "I64":
     case "U64":
       return as("i32", narrow(label, dtype, bytes));

@@ -9,7 +9,7 @@ import { decode, type FileDType } from "./safetensors-decode.ts";
 import { headerLengthLimit, parseHeader, type TensorInfo } from "./safetensors-header.ts";
 
 export interface ReadOptions {
-  /** Give F16 and BF16 tensors as f32, in which the engine computes; otherwise as 16-bit patterns. Default true. */
+  /** Gives F16 and BF16 tensors as f32. Default false: they stay f16 and bf16, as 16-bit patterns. */
   readonly widen?: boolean;
 }
 
@@ -89,7 +89,7 @@ async function openSource(path: string, size: number, source: Source): Promise<S
   const read = async (name: string, options: ReadOptions = {}): Promise<HostArray> => {
     const tensor = info(name);
     const bytes = await source.read(8 + length + tensor.begin, tensor.end - tensor.begin);
-    return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? true);
+    return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? false);
   };
   return { names: [...tensors.keys()], metadata, info, read, close: source.close };
 }

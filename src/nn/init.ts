@@ -1,4 +1,4 @@
-import { arrayType, type DType, type TypedArray } from "../core/dtype.ts";
+import { type DType, filledArray, isFloat, isHalf, storeValues, type TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { type Key, Rng } from "../core/rng.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
@@ -9,17 +9,16 @@ export type Initializer = (shape: Shape, dtype: DType, key: Key) => TypedArray;
 const fill =
   (into: (values: Float32Array | Float64Array, rng: Rng) => void): Initializer =>
   (shape, dtype, key) => {
-    const values = new (arrayType(dtype))(sizeOf(shape));
-    if (!(values instanceof Float32Array || values instanceof Float64Array))
-      throw new ManabiError(`init: random initial values are f32 or f64, this parameter is ${dtype}`);
+    if (!isFloat(dtype)) throw new ManabiError(`init: random initial values are floats, this parameter is ${dtype}`);
+    const values = new (dtype === "f64" ? Float64Array : Float32Array)(sizeOf(shape));
     into(values, new Rng(key));
-    return values;
+    return isHalf(dtype) ? storeValues(values, dtype) : values;
   };
 
 export const constantInit =
   (value: number): Initializer =>
   (shape, dtype) =>
-    new (arrayType(dtype))(sizeOf(shape)).fill(value) as TypedArray;
+    filledArray(sizeOf(shape), dtype, value);
 export const zeros = constantInit(0);
 export const ones = constantInit(1);
 export const uniform = (low: number, high: number): Initializer =>

@@ -1,12 +1,13 @@
 import { evaluate } from "../backends/evaluate.ts";
-import type { DType, HostArray } from "../core/dtype.ts";
+import { type DType, type HostArray, isFloat } from "../core/dtype.ts";
 import { ManabiError, showShape } from "../core/errors.ts";
 import { fold, type Key, seedKey } from "../core/rng.ts";
 import { type Shape, sameShape } from "../core/shape.ts";
-import { guarded } from "../graph/variable.ts";
+import { activeTrace, guarded } from "../graph/variable.ts";
 import { Tensor } from "../ops/tensor.ts";
 import { Variable } from "../ops/variable.ts";
-import { data, input } from "../primitives/leaf.ts";
+import { cast } from "../primitives/elementwise.ts";
+import { data, input, inputPrim } from "../primitives/leaf.ts";
 import type { Initializer } from "./init.ts";
 
 /** A trainable tensor of a module. It has no values before `initialize(model, seed)` or `loadStateDict`. */
@@ -105,6 +106,23 @@ export abstract class Module {
         for (const [name, value] of Object.entries(m))
           if (value instanceof kind) all.set(prefix ? `${prefix}.${name}` : name, value);
     return all;
+  }
+
+  /**
+   * Converts all floats among parameters and buffers, here and in all children, for computing in `dtype` throughout.
+   * For mixed precision leave them in f32 and use `autocast`. Make optimizers afterwards: they keep state per dtype.
+   */
+  to(dtype: DType): this {
+    if (!isFloat(dtype)) throw new ManabiError(`to: parameters are floats, got ${dtype}`);
+    if (activeTrace()) throw new ManabiError("to: a model changes its dtype outside of jitted functions");
+    for (const v of this.variables().values()) {
+      const { node } = v.cell;
+      if (!isFloat(node.dtype) || node.dtype === dtype) continue;
+      v.cell.node = node.prim === inputPrim ? input({ shape: node.shape, dtype }) : cast(node, dtype);
+      v.cell.shared = true;
+      if (v.cell.node.prim !== inputPrim) evaluate([v.cell.node]);
+    }
+    return this;
   }
 
   /** The present values by key. */

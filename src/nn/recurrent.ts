@@ -1,3 +1,4 @@
+import { isHalf } from "../core/dtype.ts";
 import { ShapeError, showShape, unknownName } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
 import { relu, sigmoid } from "../ops/activation.ts";
@@ -7,7 +8,7 @@ import { split, stack } from "../ops/joining.ts";
 import { linear } from "../ops/linear.ts";
 import { defaultGenerator, type Generator } from "../ops/random.ts";
 import { scan } from "../ops/scan.ts";
-import { concatenate, type Tensor } from "../ops/tensor.ts";
+import { concatenate, productOperand, type Tensor } from "../ops/tensor.ts";
 import { uniform } from "./init.ts";
 import { Module, type Param, param } from "./module.ts";
 
@@ -88,14 +89,15 @@ class Stack {
       throw new ShapeError(
         `${name}: x must be [${batchFirst ? "b, t" : "t, b"}, ${this.inputSize}], it is ${showShape(x.shape)}`,
       );
-    let sequence = batchFirst ? x.transpose(0, 1) : x;
+    let sequence = productOperand(batchFirst ? x.transpose(0, 1) : x);
+    const { dtype } = sequence;
     const shape = [this.layers.length * this.layers[0].length, sequence.shape[1], this.hiddenSize];
     const first = initial.map((state) => {
       if (state && !sameShape(state.shape, shape))
         throw new ShapeError(
           `${name}: the initial state must be ${showShape(shape)}, [layers * directions, b, hidden]; it is ${showShape(state.shape)}`,
         );
-      return state ?? zeros(shape, { dtype: x.dtype });
+      return state?.cast(dtype) ?? zeros(shape, { dtype });
     });
 
     const last: (readonly Tensor[])[] = [];
@@ -105,8 +107,10 @@ class Stack {
         const start = first.map((state) => state.select(0, last.length));
         // The input's share of all steps is one product outside of the loop.
         const inputs = linear(sequence, weights.inputWeight, weights.inputBias);
+        // A step is one operation of 16-bit floats: all between the products is f32.
+        const widen = (t: Tensor) => (isHalf(t.dtype) ? t.cast("f32") : t);
         const step = (state: readonly Tensor[], input: Tensor) => {
-          const next = this.step(state, input, weights);
+          const next = this.step(state.map(widen), widen(input), weights).map((t) => t.cast(dtype));
           return [next, next[0]] as const;
         };
         const [end, ys] = scan(step, start, inputs, { reverse: reverse === 1 });

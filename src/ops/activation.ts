@@ -2,6 +2,7 @@ import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { normalizeAxis } from "../core/shape.ts";
 import { customVjp, stopGradient } from "./grad.ts";
 import { type Tensor, where } from "./tensor.ts";
+import { inFloat32, roundedOnce } from "./wide.ts";
 
 // Every function here is elementwise and keeps the shape, unless it says otherwise. Where a branch is not taken its
 // argument is replaced before a function that could overflow, so that gradients are finite at both ends.
@@ -23,13 +24,13 @@ export function prelu(x: Tensor, weight: Tensor): Tensor {
 }
 
 /** x where positive, else alpha (e^x - 1). */
-export function elu(x: Tensor, alpha = 1): Tensor {
+export const elu = roundedOnce((x: Tensor, alpha: number = 1): Tensor => {
   const positive = x.gt(0);
   return where(positive, x, where(positive, 0, x).expm1().mul(alpha));
-}
+});
 
 /** Scaled ELU, which keeps mean 0 and variance 1 through layers (Klambauer et al. 2017). */
-export const selu = (x: Tensor): Tensor => elu(x, 1.6732632423543772).mul(1.0507009873554805);
+export const selu = roundedOnce((x: Tensor): Tensor => elu(x, 1.6732632423543772).mul(1.0507009873554805));
 
 /** x within [low, high], clipped outside; the gradient at the bounds is 0. */
 export const hardtanh = (x: Tensor, low = -1, high = 1): Tensor => x.clamp(low, high);
@@ -38,38 +39,40 @@ export const hardtanh = (x: Tensor, low = -1, high = 1): Tensor => x.clamp(low, 
 export const relu6 = (x: Tensor): Tensor => hardtanh(x, 0, 6);
 
 /** relu6(x + 3) / 6. */
-export const hardsigmoid = (x: Tensor): Tensor => relu6(x.add(3)).div(6);
+export const hardsigmoid = roundedOnce((x: Tensor): Tensor => relu6(x.add(3)).div(6));
 
 /** x relu6(x + 3) / 6 (Howard et al. 2019). */
-export const hardswish = (x: Tensor): Tensor => x.mul(hardsigmoid(x));
+export const hardswish = roundedOnce((x: Tensor): Tensor => x.mul(hardsigmoid(x)));
 
 /** 1 / (1 + e^-x). */
-export const sigmoid: (x: Tensor) => Tensor = customVjp(
-  (x) => x.neg().exp().add(1).reciprocal(),
-  ({ ct, out }) => [ct.mul(out).mul(out.neg().add(1))],
+export const sigmoid: (x: Tensor) => Tensor = roundedOnce(
+  customVjp(
+    (x: Tensor) => x.neg().exp().add(1).reciprocal(),
+    ({ ct, out }) => [ct.mul(out).mul(out.neg().add(1))],
+  ),
 );
 
 /** log(1 + e^(beta x)) / beta. */
-export function softplus(x: Tensor, beta = 1): Tensor {
+export const softplus = inFloat32((x: Tensor, beta: number = 1): Tensor => {
   const scaled = beta === 1 ? x : x.mul(beta);
   return beta === 1 ? unitSoftplus(scaled) : unitSoftplus(scaled).div(beta);
-}
+});
 const unitSoftplus: (x: Tensor) => Tensor = customVjp(
   (x) => x.maximum(0).add(x.abs().neg().exp().log1p()),
   ({ ct, inputs: [x] }) => [ct.mul(sigmoid(x))],
 );
 
 /** log(sigmoid(x)). */
-export const logSigmoid = (x: Tensor): Tensor => unitSoftplus(x.neg()).neg();
+export const logSigmoid = roundedOnce((x: Tensor): Tensor => unitSoftplus(x.neg()).neg());
 
 /** x sigmoid(x), also called swish. */
-export const silu = (x: Tensor): Tensor => x.mul(sigmoid(x));
+export const silu = roundedOnce((x: Tensor): Tensor => x.mul(sigmoid(x)));
 
 /** x tanh(softplus(x)) (Misra 2019). */
-export const mish = (x: Tensor): Tensor => x.mul(unitSoftplus(x).tanh());
+export const mish = roundedOnce((x: Tensor): Tensor => x.mul(unitSoftplus(x).tanh()));
 
 /** x / (1 + |x|). */
-export const softsign = (x: Tensor): Tensor => x.div(x.abs().add(1));
+export const softsign = roundedOnce((x: Tensor): Tensor => x.div(x.abs().add(1)));
 
 export interface GeluOptions {
   /** "tanh" is the approximation of GPT-2; "none" (default) is exact. */
@@ -77,30 +80,30 @@ export interface GeluOptions {
 }
 
 /** x P(X <= x) for a standard normal X (Hendrycks and Gimpel 2016). */
-export function gelu(x: Tensor, { approximate = "none" }: GeluOptions = {}): Tensor {
+export const gelu = roundedOnce((x: Tensor, { approximate = "none" }: GeluOptions = {}): Tensor => {
   if (approximate === "none") return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
   if (approximate !== "tanh")
     throw new ManabiError(`gelu: approximate is "none" or "tanh", got ${JSON.stringify(approximate)}`);
   const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
   return x.mul(0.5).mul(inner.tanh().add(1));
-}
+});
 
 /** a sigmoid(b) of the two halves a, b of x along `axis`, which halves. */
-export function glu(x: Tensor, axis = -1): Tensor {
+export const glu = roundedOnce((x: Tensor, axis: number = -1): Tensor => {
   const at = normalizeAxis("glu", axis, x.rank);
   const size = x.shape[at];
   if (size % 2) throw new ShapeError(`glu: axis ${axis} of ${showShape(x.shape)} must have an even size`);
   return x.slice(at, 0, size / 2).mul(sigmoid(x.slice(at, size / 2)));
-}
+});
 
 /** e^x over its sum along `axis`. */
-export function softmax(x: Tensor, axis = -1): Tensor {
+export const softmax = inFloat32((x: Tensor, axis: number = -1): Tensor => {
   const e = x.sub(stopGradient(x.max(axis, { keepDims: true }))).exp();
   return e.div(e.sum(axis, { keepDims: true }));
-}
+});
 
 /** The logarithm of softmax along `axis`, without overflow. */
-export function logSoftmax(x: Tensor, axis = -1): Tensor {
+export const logSoftmax = inFloat32((x: Tensor, axis: number = -1): Tensor => {
   const shifted = x.sub(stopGradient(x.max(axis, { keepDims: true })));
   return shifted.sub(shifted.exp().sum(axis, { keepDims: true }).log());
-}
+});

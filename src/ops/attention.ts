@@ -5,7 +5,8 @@ import { arange } from "./creation.ts";
 import { dropout } from "./dropout.ts";
 import { stopGradient } from "./grad.ts";
 import { defaultGenerator, type Generator } from "./random.ts";
-import { type Tensor, where } from "./tensor.ts";
+import { product, productOperand, type Tensor, where } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 export interface AttentionOptions {
   /** Broadcasts to [.., q, k]. Bool: true lets a query see a key. Float: added to the scores. */
@@ -19,8 +20,14 @@ export interface AttentionOptions {
   readonly generator?: Generator;
 }
 
-/** Weights [.., q, k] of softmax(query key^T scale + mask); a query that sees no key gets zeros. */
-export function attentionWeights(query: Tensor, key: Tensor, options: AttentionOptions = {}): Tensor {
+/**
+ * Weights [.., q, k] of softmax(query key^T scale + mask); a query that sees no key gets zeros. Scores and softmax of
+ * 16-bit operands, which autocast makes of them, are f32.
+ */
+export const attentionWeights = (query: Tensor, key: Tensor, options: AttentionOptions = {}): Tensor =>
+  weigh(productOperand(query), productOperand(key), options);
+
+const weigh = roundedOnce((query: Tensor, key: Tensor, options: AttentionOptions): Tensor => {
   const { mask = null, isCausal = false, scale = null } = options;
   const [q, k] = [query.shape.at(-2), key.shape.at(-2)];
   if (q === undefined || k === undefined || query.rank !== key.rank || query.shape.at(-1) !== key.shape.at(-1))
@@ -29,7 +36,7 @@ export function attentionWeights(query: Tensor, key: Tensor, options: AttentionO
         "[.., k, d] of the same rank and d",
     );
   const factor = scale ?? 1 / Math.sqrt(query.shape[query.rank - 1]);
-  const scores = query.mul(factor).matmul(key.transpose());
+  const scores = product(query.mul(factor), key.transpose());
   const seen = visible(scores, q, k, mask, isCausal);
   const biased = mask && isFloat(mask.dtype) ? scores.add(mask) : scores;
   const hidden = seen ? where(seen, biased, Number.NEGATIVE_INFINITY) : biased;
@@ -42,7 +49,7 @@ export function attentionWeights(query: Tensor, key: Tensor, options: AttentionO
   const e = hidden.sub(where(highest.eq(Number.NEGATIVE_INFINITY), 0, highest)).exp();
   const total = e.sum(-1, { keepDims: true });
   return e.div(where(total.eq(0), 1, total));
-}
+});
 
 /** Which keys each query sees, or null for all. */
 function visible(scores: Tensor, q: number, k: number, mask: Tensor | null, isCausal: boolean): Tensor | null {

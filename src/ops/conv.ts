@@ -1,7 +1,8 @@
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { precisionAttrs } from "../graph/precision.ts";
 import { type ConvAttrs, conv, convInputGrad } from "../primitives/contract.ts";
-import { Tensor } from "./tensor.ts";
+import { productOperand, Tensor } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 /** One number for every spatial axis, or one per axis. */
 export type PerAxis = number | readonly number[];
@@ -96,9 +97,14 @@ function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, 
           `x ${showShape(x.shape)} has ${room} there with padding`,
       );
   });
-  const y = new Tensor(conv(x.node, weight.node, { ...geometry, ...precisionAttrs() }));
-  return addBias(op, y, bias);
+  const attrs = { ...geometry, ...precisionAttrs() };
+  return rounded((x, w, b) => addBias(op, new Tensor(conv(x.node, w.node, attrs)), b), x, weight, bias);
 }
+
+type Biased = (x: Tensor, weight: Tensor, bias: Tensor | null) => Tensor;
+/** A convolution with its bias as one operation of 16-bit floats, which autocast makes its operands. */
+const rounded = (fn: Biased, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor =>
+  roundedOnce(fn)(productOperand(x), productOperand(weight), productOperand(bias));
 
 const convolution =
   (rank: number) =>
@@ -160,8 +166,10 @@ function convolveTransposed(
     );
   const padding = crop.map((p, i) => [p, high[i]] as const);
   const attrs = { stride, padding, dilation, groups, spatial, ...precisionAttrs() };
-  const y = new Tensor(convInputGrad(x.node, weight.node, attrs));
-  return addBias(op, y.pad(outside.map((b) => [0, b])), bias);
+  const beyondStride = outside.map((b) => [0, b] as const);
+  const convolved: Biased = (x, w, b) =>
+    addBias(op, new Tensor(convInputGrad(x.node, w.node, attrs)).pad(beyondStride), b);
+  return rounded(convolved, x, weight, bias);
 }
 
 const transposedConvolution =

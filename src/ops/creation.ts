@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { computeDType, type DType } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { checkShape, type Shape } from "../core/shape.ts";
 import { constant, iota } from "../primitives/leaf.ts";
@@ -32,18 +32,18 @@ export function arange(start: number, stop?: number, step = 1, options: Creation
   if (!Number.isFinite(count)) throw new ManabiError(`arange: ${from} to ${to} by ${step} is no finite range`);
   const whole = Number.isInteger(from) && Number.isInteger(step);
   const { dtype = whole ? "i32" : "f32" } = options;
-  return positions([count], 0, dtype).mul(step).add(from);
+  return positions([count], 0, computeDType(dtype)).mul(step).add(from).cast(dtype);
 }
 
 /** `count` values from `start` to `stop`, both included, evenly spaced. */
 export function linspace(start: number, stop: number, count: number, options: CreationOptions = {}): Tensor {
   checkShape("linspace", [count]);
   const { dtype = "f32" } = options;
-  const index = positions([count], 0, dtype);
+  const index = positions([count], 0, computeDType(dtype));
   const step = count > 1 ? (stop - start) / (count - 1) : 0;
   // Each half is counted from its own end, so that both ends are exact.
   const back = index.neg().add(count - 1);
-  return where(index.lt(count / 2), index.mul(step).add(start), back.mul(-step).add(stop));
+  return where(index.lt(count / 2), index.mul(step).add(start), back.mul(-step).add(stop)).cast(dtype);
 }
 
 /** The identity matrix [rows, columns]. */

@@ -8,6 +8,7 @@ import type { Node } from "../graph/node.ts";
 import { substitute } from "../graph/rewrite.ts";
 import { barrier, customVjp as customNode, stopGradient as stopNode } from "../primitives/control.ts";
 import { constantLike, input } from "../primitives/leaf.ts";
+import { autocast } from "./autocast.ts";
 import { Tensor } from "./tensor.ts";
 import { leaves, rebuild, type Tree } from "./tree.ts";
 
@@ -37,7 +38,10 @@ function pullback(out: Tensor, ct: Node, wrt: readonly Tensor[]): Tensor[] {
     if (!isFloat(x.dtype))
       throw new ManabiError(`grad: cannot differentiate by a tensor of dtype ${x.dtype}; use floats`);
   const nodes = wrt.map((x) => x.node);
-  return backward([out.node], [ct], nodes).map((ct, i) => new Tensor(ct ?? constantLike(nodes[i], 0)));
+  // Gradients have the dtypes of what was computed; autocast has had its say then.
+  return autocast("none", () => backward([out.node], [ct], nodes)).map(
+    (ct, i) => new Tensor(ct ?? constantLike(nodes[i], 0)),
+  );
 }
 
 function differentiate(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
@@ -121,7 +125,6 @@ export function customVjp<A extends readonly Tensor[]>(
   fn: (...inputs: A) => Tensor,
   rule: (context: { readonly ct: Tensor; readonly out: Tensor; readonly inputs: A }) => CotangentsOf<A>,
 ): (...inputs: A) => Tensor {
-  const nodes = (tensors: readonly (Tensor | null)[]) => tensors.map((t) => t?.node ?? null);
   return (...args) =>
     new Tensor(
       customNode(
@@ -130,7 +133,9 @@ export function customVjp<A extends readonly Tensor[]>(
         {
           rule({ ct, out, inputs }) {
             const own = inputs.map((x) => new Tensor(x)) as readonly Tensor[] as A;
-            return nodes(rule({ ct: new Tensor(ct), out: new Tensor(out), inputs: own }));
+            const cts = rule({ ct: new Tensor(ct), out: new Tensor(out), inputs: own });
+            // An operand of 16 bits may have met an f32 one, whose dtype its cotangent then has.
+            return cts.map((t, i) => t?.cast(inputs[i].dtype).node ?? null);
           },
         },
       ),

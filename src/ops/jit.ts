@@ -1,11 +1,12 @@
 import { type Executable, noteWrite, type Timing } from "../backends/backend.ts";
 import { evaluate, isRecording } from "../backends/evaluate.ts";
 import { backend } from "../backends/select.ts";
-import type { TypedArray } from "../core/dtype.ts";
+import type { DType, TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { DataAttrs, Graph, Node } from "../graph/node.ts";
 import { activeTrace, type Cell, type Trace, withTrace } from "../graph/variable.ts";
 import { data, dataPrim, input } from "../primitives/leaf.ts";
+import { autocastDType } from "./autocast.ts";
 import { Tensor } from "./tensor.ts";
 import { leaves, rebuild, type Tree } from "./tree.ts";
 
@@ -17,6 +18,8 @@ interface Guard {
 interface Program {
   readonly executable: Executable;
   readonly cells: readonly Cell[];
+  /** What the cells held while recording. */
+  readonly dtypes: readonly DType[];
   /** Positions in `cells` that the program assigns. */
   readonly assigned: readonly number[];
   readonly guards: readonly Guard[];
@@ -47,8 +50,8 @@ export interface Jitted<A extends readonly Argument[], R> {
 }
 
 /**
- * Compiles a function of tensors. The first call with a signature (shapes, dtypes, other arguments, train or eval mode)
- * records it; later calls replay the recording as one program. Assignments to variables are part of it. Whatever else
+ * Compiles a function of tensors. The first call with a signature (shapes, dtypes, other arguments, train or eval mode,
+ * autocast) records it; later calls replay the recording as one program. Assignments to variables are part of it. Whatever else
  * the function does, such as printing, happens only while recording.
  */
 // biome-ignore lint/suspicious/noConfusingVoidType: a step may return nothing
@@ -61,7 +64,7 @@ export function jit<A extends readonly Argument[], R extends Tree | undefined | 
     const tensors: Tensor[] = [];
     const key = signature(args, tensors);
     const candidates = programs.get(key) ?? [];
-    let program = candidates.find((p) => p.guards.every(({ read, seen }) => Object.is(read(), seen)));
+    let program = candidates.find((p) => fits(p) && p.guards.every(({ read, seen }) => Object.is(read(), seen)));
     if (!program) {
       program = record(fn, args, tensors);
       candidates.push(program);
@@ -86,8 +89,11 @@ export function jit<A extends readonly Argument[], R extends Tree | undefined | 
   });
 }
 
+/** Whether the variables still have the dtypes that the program was compiled for: `module.to(dtype)` changes them. */
+const fits = ({ cells, dtypes }: Program): boolean => cells.every((cell, i) => cell.node.dtype === dtypes[i]);
+
 function signature(args: readonly unknown[], tensors: Tensor[]): string {
-  let key = backend().key;
+  let key = `${backend().key}|${autocastDType()}`;
   const visit = (x: unknown): void => {
     if (x instanceof Tensor) {
       tensors.push(x);
@@ -189,6 +195,7 @@ function trace(fn: (...args: never[]) => unknown, args: readonly unknown[], tens
   return {
     graph,
     cells,
+    dtypes: cells.map((cell) => cell.node.dtype),
     assigned,
     guards,
     feeds,

@@ -1,5 +1,6 @@
 import { ShapeError, showShape } from "../core/errors.ts";
-import type { Tensor } from "./tensor.ts";
+import { product, productOperand, type Tensor } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 /** x weight^T + bias: x [.., in], weight [out, in], bias [out] -> [.., out]. */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
@@ -10,6 +11,10 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
     );
   if (bias && (bias.rank !== 1 || bias.shape[0] !== weight.shape[0]))
     throw new ShapeError(`linear: bias ${showShape(bias.shape)} must be [${weight.shape[0]}]`);
-  const y = x.matmul(weight.transpose());
-  return bias ? y.add(bias) : y;
+  return affine(productOperand(x), productOperand(weight), productOperand(bias));
 }
+
+const affine = roundedOnce((x: Tensor, weight: Tensor, bias: Tensor | null): Tensor => {
+  const y = product(x, weight.transpose());
+  return bias ? y.add(bias) : y;
+});

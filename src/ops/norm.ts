@@ -1,9 +1,13 @@
+import { isHalf } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { normalizeAxes, type Shape, sameShape, sizeOf } from "../core/shape.ts";
 import { relu } from "./activation.ts";
 import { full } from "./creation.ts";
 import { customVjp, stopGradient } from "./grad.ts";
 import type { Axes, Tensor } from "./tensor.ts";
+import { inFloat32, roundedOnce } from "./wide.ts";
+
+const widened = (x: Tensor): Tensor => (isHalf(x.dtype) ? x.cast("f32") : x);
 
 export interface Moments {
   readonly mean: Tensor;
@@ -99,17 +103,17 @@ function checkChannels(op: string, x: Tensor, rank: number): void {
     );
 }
 
-/** Mean and biased variance of every channel of x [n, c, ..] over the rest: each [c]. */
+/** Mean and biased variance of every channel of x [n, c, ..] over the rest: each [c], f32 for 16-bit floats. */
 export function channelMoments(x: Tensor): Moments {
   checkChannels("channelMoments", x, 2);
-  const { mean, variance } = momentsOfChannels(x);
+  const { mean, variance } = momentsOfChannels(widened(x));
   return { mean: mean.reshape([-1]), variance: variance.reshape([-1]) };
 }
 
 /** Mean and biased variance over the spatial axes of every channel and sample of x [n, c, ..]: each [n, c]. */
 export function instanceMoments(x: Tensor): Moments {
   checkChannels("instanceMoments", x, 3);
-  const { mean, variance } = momentsOfRows(x, axesFrom(x, 2));
+  const { mean, variance } = momentsOfRows(widened(x), axesFrom(x, 2));
   const shape = x.shape.slice(0, 2);
   return { mean: mean.reshape(shape), variance: variance.reshape(shape) };
 }
@@ -124,7 +128,7 @@ export interface BatchNormOptions extends AffineOptions {
  * (x - mean) / sqrt(variance + eps) * weight + bias per channel of x [n, c, ..], with the mean and the biased variance
  * of the batch unless `moments` are given (Ioffe and Szegedy 2015).
  */
-export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
+export const batchNorm = roundedOnce((x: Tensor, options: BatchNormOptions = {}): Tensor => {
   const { weight = null, bias = null, moments = null, eps = 1e-5 } = options;
   checkChannels("batchNorm", x, 2);
   const along = (name: string, t: Tensor | null) => t && perChannel("batchNorm", name, t, x);
@@ -141,7 +145,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
         "take a larger batch, or call eval() on the model",
     );
   return affine(standardize(x, scale ?? unit(x, axes), axes, eps, momentsOfChannels), null, shift);
-}
+});
 
 /** Weight and bias have `normalizedShape`. */
 export type LayerNormOptions = AffineOptions;
@@ -155,26 +159,28 @@ function checkTrailing(op: string, x: Tensor, shape: Shape, options: AffineOptio
 }
 
 /** Zero mean and unit variance over the last axes, which are `normalizedShape` (Ba et al. 2016). */
-export function layerNorm(x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor {
+export const layerNorm = inFloat32((x: Tensor, normalizedShape: Shape, options: LayerNormOptions = {}): Tensor => {
   const { weight = null, bias = null, eps = 1e-5 } = options;
   checkTrailing("layerNorm", x, normalizedShape, options);
   return affine(standardizeRows(x, axesFrom(x, x.rank - normalizedShape.length), eps), weight, bias);
-}
+});
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last axes, which are `normalizedShape` (Zhang and Sennrich 2019). */
-export function rmsNorm(
-  x: Tensor,
-  normalizedShape: Shape,
-  options: { readonly weight?: Tensor | null; readonly eps?: number } = {},
-): Tensor {
-  const { weight = null, eps = x.dtype === "f64" ? 2 ** -52 : 2 ** -23 } = options;
-  checkTrailing("rmsNorm", x, normalizedShape, options);
-  const axes = axesFrom(x, x.rank - normalizedShape.length);
-  return affine(x.mul(x.square().mean(axes, keep).add(eps).rsqrt()), weight, null);
-}
+export const rmsNorm = inFloat32(
+  (
+    x: Tensor,
+    normalizedShape: Shape,
+    options: { readonly weight?: Tensor | null; readonly eps?: number } = {},
+  ): Tensor => {
+    const { weight = null, eps = x.dtype === "f64" ? 2 ** -52 : 2 ** -23 } = options;
+    checkTrailing("rmsNorm", x, normalizedShape, options);
+    const axes = axesFrom(x, x.rank - normalizedShape.length);
+    return affine(x.mul(x.square().mean(axes, keep).add(eps).rsqrt()), weight, null);
+  },
+);
 
 /** Zero mean and unit variance over each of `groups` groups of channels of x [n, c, ..]; weight and bias are [c] (Wu and He 2018). */
-export function groupNorm(x: Tensor, groups: number, options: AffineOptions = {}): Tensor {
+export const groupNorm = inFloat32((x: Tensor, groups: number, options: AffineOptions = {}): Tensor => {
   const { weight = null, bias = null, eps = 1e-5 } = options;
   checkChannels("groupNorm", x, 2);
   const [n, c] = x.shape;
@@ -183,10 +189,10 @@ export function groupNorm(x: Tensor, groups: number, options: AffineOptions = {}
   const grouped = x.reshape([n, groups, sizeOf(x.shape.slice(1)) / groups]);
   const along = (name: string, t: Tensor | null) => t && perChannel("groupNorm", name, t, x);
   return affine(standardizeRows(grouped, [2], eps).reshape(x.shape), along("weight", weight), along("bias", bias));
-}
+});
 
 /** Zero mean and unit variance over the spatial axes of each channel of each sample of x [n, c, ..]; weight and bias are [c]. */
-export function instanceNorm(x: Tensor, options: AffineOptions = {}): Tensor {
+export const instanceNorm = roundedOnce((x: Tensor, options: AffineOptions = {}): Tensor => {
   const { weight = null, bias = null, eps = 1e-5 } = options;
   checkChannels("instanceNorm", x, 3);
   if (sizeOf(x.shape.slice(2)) < 2)
@@ -195,7 +201,7 @@ export function instanceNorm(x: Tensor, options: AffineOptions = {}): Tensor {
     );
   const along = (name: string, t: Tensor | null) => t && perChannel("instanceNorm", name, t, x);
   return affine(standardizeRows(x, axesFrom(x, 2), eps), along("weight", weight), along("bias", bias));
-}
+});
 
 export interface NormalizeOptions {
   /** Order of the norm: 2, 1, Infinity or another positive number. */

@@ -9,6 +9,7 @@ import { arange, onesLike, zeros } from "./creation.ts";
 import { customVjp } from "./grad.ts";
 import { resample } from "./resample.ts";
 import { Tensor, tensor, where } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 export interface MaxPoolOptions {
   /** Default: the kernel size. */
@@ -242,9 +243,8 @@ export const maxUnpool2d = maxUnpool(2);
 /** x [n, c, d', h', w'] at the positions that `maxPool3dWithIndices` gave, zeros elsewhere: [n, c, d, h, w]. */
 export const maxUnpool3d = maxUnpool(3);
 
-const avgPool =
-  (rank: number) =>
-  (x: Tensor, kernelSize: PerAxis, options: AvgPoolOptions = {}): Tensor => {
+const avgPool = (rank: number) =>
+  roundedOnce((x: Tensor, kernelSize: PerAxis, options: AvgPoolOptions = {}): Tensor => {
     const { countIncludePad = true, divisorOverride = null, ...sliding } = options;
     const windows = slidingWindows(`avgPool${rank}d`, rank, x, kernelSize, sliding);
     const sums = slide(x, windows, 0).sum(windowAxes(windows));
@@ -261,7 +261,7 @@ const avgPool =
       .map((list, i) => tensor(list, { shape: [list.length, ...full.slice(i + 1).map(() => 1)], dtype: x.dtype }))
       .reduce((a, b) => a.mul(b));
     return sums.div(divisor);
-  };
+  });
 
 /** Mean of every window of x [n, c, w]. */
 export const avgPool1d = avgPool(1);
@@ -292,9 +292,8 @@ function outputExtents(op: string, rank: number, x: Tensor, size: OutputSize): n
   );
 }
 
-const adaptiveAvgPool =
-  (rank: number) =>
-  (x: Tensor, outputSize: OutputSize): Tensor => {
+const adaptiveAvgPool = (rank: number) =>
+  roundedOnce((x: Tensor, outputSize: OutputSize): Tensor => {
     const counts = outputExtents(`adaptiveAvgPool${rank}d`, rank, x, outputSize);
     const spatial = x.shape.slice(2);
     if (spatial.every((d, i) => d % counts[i] === 0))
@@ -306,7 +305,7 @@ const adaptiveAvgPool =
       const index = bounds.map(([start, end]) => Array.from({ length: end - start }, (_, k) => start + k));
       return resample(y, i + 2, { index, weight: index.map((list) => list.map(() => 1 / list.length)) });
     }, x);
-  };
+  });
 
 /** Means of evenly spread windows: x [n, c, w] -> [n, c, outputSize]. */
 export const adaptiveAvgPool1d = adaptiveAvgPool(1);

@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { computeDType, type DType } from "../core/dtype.ts";
 import { seedKey } from "../core/rng.ts";
 import type { Shape } from "../core/shape.ts";
 import { randomBits } from "../primitives/control.ts";
@@ -39,9 +39,14 @@ export class Generator {
     options: { readonly low?: number; readonly high?: number; readonly dtype?: DType } = {},
   ): Tensor {
     const { low = 0, high = 1, dtype = "f32" } = options;
-    // 24 bits fill the mantissa of f32 without rounding up to 1.
-    const unit = new Tensor(div(this.bits(shape).node, constant(256, shape, "u32"))).cast(dtype).mul(2 ** -24);
-    return unit.mul(high - low).add(low);
+    // As many bits as fill the mantissa, without rounding up to 1.
+    const digits = dtype === "bf16" ? 8 : dtype === "f16" ? 11 : 24;
+    const integers = new Tensor(div(this.bits(shape).node, constant(2 ** (32 - digits), shape, "u32")));
+    const unit = integers.cast(computeDType(dtype)).mul(2 ** -digits);
+    return unit
+      .mul(high - low)
+      .add(low)
+      .cast(dtype);
   }
 
   /** Normal with the given mean and standard deviation (Box-Muller). */
@@ -50,9 +55,10 @@ export class Generator {
     options: { readonly mean?: number; readonly std?: number; readonly dtype?: DType } = {},
   ): Tensor {
     const { mean = 0, std = 1, dtype = "f32" } = options;
-    const radius = this.uniform(shape, { dtype }).neg().add(1).log().mul(-2).sqrt();
-    const angle = this.uniform(shape, { dtype }).mul(2 * Math.PI);
-    return radius.mul(angle.cos()).mul(std).add(mean);
+    const wide = { dtype: computeDType(dtype) };
+    const radius = this.uniform(shape, wide).neg().add(1).log().mul(-2).sqrt();
+    const angle = this.uniform(shape, wide).mul(2 * Math.PI);
+    return radius.mul(angle.cos()).mul(std).add(mean).cast(dtype);
   }
 
   /** True with probability `p`. */

@@ -3,6 +3,7 @@ import { type Shape, sameShape, sizeOf } from "../core/shape.ts";
 import { repeat } from "./joining.ts";
 import { resample, type Taps } from "./resample.ts";
 import type { Tensor } from "./tensor.ts";
+import { roundedOnce } from "./wide.ts";
 
 export type InterpolateMode = "nearest" | "linear" | "bilinear" | "trilinear" | "bicubic";
 
@@ -57,7 +58,7 @@ function tapsOf(kernel: Kernel, length: number, count: number, scale: number, al
 }
 
 /** x [n, c, s..] resampled to another spatial size with PyTorch's geometry. */
-export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+export const interpolate = roundedOnce((x: Tensor, options: InterpolateOptions): Tensor => {
   const { mode = "nearest", alignCorners = false } = options;
   if (!(mode in ranks)) throw unknownName("interpolate mode", mode, Object.keys(ranks));
   const rank = ranks[mode] ?? x.rank - 2;
@@ -88,7 +89,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
     const index = Array.from({ length: count }, (_, o) => [Math.min(length - 1, Math.floor(o * scale))]);
     return resample(y, axis, { index, weight: index.map(() => [1]) });
   }, x);
-}
+});
 
 /** Extents of the result, and input pixels per output pixel along each axis. */
 function target(x: Tensor, { size = null, scaleFactor = null }: InterpolateOptions): { size: Shape; scales: number[] } {

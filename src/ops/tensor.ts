@@ -1,5 +1,15 @@
 import { evaluate } from "../backends/evaluate.ts";
-import { arrayType, type DType, type HostArray, isFloat, promote, type TypedArray } from "../core/dtype.ts";
+import {
+  arrayType,
+  type DType,
+  type HostArray,
+  isFloat,
+  isHalf,
+  loadValues,
+  promote,
+  storeValues,
+  type TypedArray,
+} from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
@@ -11,6 +21,7 @@ import { argsort, gather, scatterAdd } from "../primitives/indexing.ts";
 import { constant, data } from "../primitives/leaf.ts";
 import { concat, flip, pad, permute, slice } from "../primitives/movement.ts";
 import * as reduce from "../primitives/reduce.ts";
+import { autocastDType } from "./autocast.ts";
 
 /** What stands for a tensor in an operation: a number takes the dtype of the other operand. */
 export type TensorLike = Tensor | number | boolean;
@@ -54,13 +65,15 @@ export class Tensor {
 
   // Values
 
-  /** A copy of the values in row-major order. */
+  /** A copy of the values in row-major order; those of 16-bit floats as f32. */
   async data(): Promise<TypedArray> {
     return this.dataSync();
   }
   /** `data()` where the backend can wait without yielding. */
   dataSync(): TypedArray {
-    return evaluate([this.node])[0].slice() as TypedArray;
+    const [stored] = evaluate([this.node]);
+    const values = loadValues(stored, this.dtype);
+    return values === stored ? (stored.slice() as TypedArray) : values;
   }
   /** The value of a tensor with one element. */
   async item(): Promise<number> {
@@ -69,11 +82,11 @@ export class Tensor {
   itemSync(): number {
     if (this.size !== 1)
       throw new ShapeError(`item: takes a tensor with one element, this one is ${showShape(this.shape)}`);
-    return evaluate([this.node])[0][0];
+    return loadValues(evaluate([this.node])[0], this.dtype)[0];
   }
-  /** Shape, dtype and a copy of the values. */
+  /** Shape, dtype and a copy of the values as they are stored: 16-bit floats as their patterns. */
   async host(): Promise<HostArray> {
-    return { shape: this.shape, dtype: this.dtype, data: await this.data() };
+    return { shape: this.shape, dtype: this.dtype, data: evaluate([this.node])[0].slice() as TypedArray };
   }
   toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
@@ -107,7 +120,7 @@ export class Tensor {
     if (y === 1) return this;
     if (y === 0.5) return this.sqrt();
     if (y === -1) return this.reciprocal();
-    return binary("pow", e.pow, this, y);
+    return binary("pow", e.pow, float32Operand(this), y);
   }
   maximum(y: TensorLike): Tensor {
     return binary("maximum", e.maximum, this, y);
@@ -166,28 +179,28 @@ export class Tensor {
     return new Tensor(e.round(this.node));
   }
   exp(): Tensor {
-    return new Tensor(e.exp(toFloat(this).node));
+    return new Tensor(e.exp(toWide(this).node));
   }
   expm1(): Tensor {
-    return new Tensor(e.expm1(toFloat(this).node));
+    return new Tensor(e.expm1(toWide(this).node));
   }
   log(): Tensor {
-    return new Tensor(e.log(toFloat(this).node));
+    return new Tensor(e.log(toWide(this).node));
   }
   log1p(): Tensor {
-    return new Tensor(e.log1p(toFloat(this).node));
+    return new Tensor(e.log1p(toWide(this).node));
   }
   sqrt(): Tensor {
     return new Tensor(e.sqrt(toFloat(this).node));
   }
   rsqrt(): Tensor {
-    return this.sqrt().reciprocal();
+    return roundedOnce(toWide(this), (x) => x.sqrt().reciprocal());
   }
   square(): Tensor {
     return this.mul(this);
   }
   reciprocal(): Tensor {
-    const x = toFloat(this);
+    const x = toWide(this);
     return new Tensor(e.div(constant(1, x.shape, x.dtype), x.node));
   }
   sin(): Tensor {
@@ -197,26 +210,30 @@ export class Tensor {
     return new Tensor(e.cos(toFloat(this).node));
   }
   tan(): Tensor {
-    return this.sin().div(this.cos());
+    return roundedOnce(toWide(this), (x) => x.sin().div(x.cos()));
   }
   atan(): Tensor {
     return new Tensor(e.atan(toFloat(this).node));
   }
   asin(): Tensor {
-    const x = toFloat(this);
-    return x.div(x.neg().add(1).mul(x.add(1)).sqrt()).atan();
+    return roundedOnce(toWide(this), (x) => x.div(x.neg().add(1).mul(x.add(1)).sqrt()).atan());
   }
   acos(): Tensor {
-    return this.asin()
-      .neg()
-      .add(Math.PI / 2);
+    return roundedOnce(toWide(this), (x) =>
+      x
+        .asin()
+        .neg()
+        .add(Math.PI / 2),
+    );
   }
   sinh(): Tensor {
-    return this.expm1().sub(this.neg().expm1()).mul(0.5);
+    return roundedOnce(toWide(this), (x) => x.expm1().sub(x.neg().expm1()).mul(0.5));
   }
   cosh(): Tensor {
-    const grown = this.exp();
-    return grown.add(grown.reciprocal()).mul(0.5);
+    return roundedOnce(toWide(this), (x) => {
+      const grown = x.exp();
+      return grown.add(grown.reciprocal()).mul(0.5);
+    });
   }
   tanh(): Tensor {
     return new Tensor(e.tanh(toFloat(this).node));
@@ -240,15 +257,14 @@ export class Tensor {
   // Reductions
 
   sum(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    return reduceBy("sum", sum, this.dtype === "bool" ? this.cast("i32") : this, axes, options);
+    return reduceBy("sum", sum, this.dtype === "bool" ? this.cast("i32") : float32Operand(this), axes, options);
   }
   mean(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    const x = toFloat(this);
-    const count = normalizeAxes("mean", axes, x.rank).reduce((n, a) => n * x.shape[a], 1);
-    return x.sum(axes, options).div(count);
+    const count = normalizeAxes("mean", axes, this.rank).reduce((n, a) => n * this.shape[a], 1);
+    return roundedOnce(toFloat(this), (x) => x.sum(axes, options).div(count));
   }
   prod(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    return reduceBy("prod", reduce.prod, this, axes, options);
+    return reduceBy("prod", reduce.prod, float32Operand(this), axes, options);
   }
   /** Ties share the gradient equally. */
   max(axes?: Axes, options: ReduceOptions = {}): Tensor {
@@ -268,32 +284,38 @@ export class Tensor {
   variance(axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
     const { correction = 1 } = options;
     const count = normalizeAxes("variance", axes, this.rank).reduce((n, a) => n * this.shape[a], 1);
-    const deviation = this.sub(this.mean(axes, { keepDims: true }));
-    return deviation
-      .square()
-      .sum(axes, options)
-      .div(Math.max(0, count - correction));
+    return roundedOnce(this, (x) =>
+      x
+        .sub(x.mean(axes, { keepDims: true }))
+        .square()
+        .sum(axes, options)
+        .div(Math.max(0, count - correction)),
+    );
   }
   std(axes?: Axes, options: ReduceOptions & { readonly correction?: number } = {}): Tensor {
-    return this.variance(axes, options).sqrt();
+    return roundedOnce(this, (x) => x.variance(axes, options).sqrt());
   }
   /** log(sum(e^x)) without overflow. */
   logsumexp(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    const highest = new Tensor(stopGradient(this.max(axes, { keepDims: true }).node));
-    // Where all is -Infinity there is nothing to shift by.
-    const shift = where(highest.abs().eq(Number.POSITIVE_INFINITY), 0, highest);
-    const sum = this.sub(shift).exp().sum(axes, { keepDims: true }).log().add(shift);
-    return options.keepDims ? sum : sum.squeeze(normalizeAxes("logsumexp", axes, this.rank));
+    return roundedOnce(float32Operand(this), (x) => {
+      const highest = new Tensor(stopGradient(x.max(axes, { keepDims: true }).node));
+      // Where all is -Infinity there is nothing to shift by.
+      const shift = where(highest.abs().eq(Number.POSITIVE_INFINITY), 0, highest);
+      const sum = x.sub(shift).exp().sum(axes, { keepDims: true }).log().add(shift);
+      return options.keepDims ? sum : sum.squeeze(normalizeAxes("logsumexp", axes, x.rank));
+    });
   }
   /** Vector norm over `axes`: of order 2, 1, Infinity or another positive number; its gradient at 0 is 0. */
   norm(axes?: Axes, { ord = 2, ...options }: ReduceOptions & { readonly ord?: number } = {}): Tensor {
-    const size = this.abs();
-    if (ord === Number.POSITIVE_INFINITY) return size.max(axes, options);
-    if (ord === 1) return size.sum(axes, options);
     if (!(ord > 0)) throw new ManabiError(`norm: the order must be positive, got ${ord}`);
-    const sum = (ord === 2 ? this.square() : size.pow(ord)).sum(axes, options);
-    const zero = sum.eq(0);
-    return where(zero, 0, where(zero, 1, sum).pow(1 / ord));
+    return roundedOnce(float32Operand(this), (x) => {
+      const size = x.abs();
+      if (ord === Number.POSITIVE_INFINITY) return size.max(axes, options);
+      if (ord === 1) return size.sum(axes, options);
+      const sum = (ord === 2 ? x.square() : size.pow(ord)).sum(axes, options);
+      const zero = sum.eq(0);
+      return where(zero, 0, where(zero, 1, sum).pow(1 / ord));
+    });
   }
   any(axes?: Axes, options: ReduceOptions = {}): Tensor {
     return reduceBy("any", reduce.max, this.cast("bool"), axes, options);
@@ -304,7 +326,7 @@ export class Tensor {
   cumsum(axis: number, options: { readonly reverse?: boolean; readonly exclusive?: boolean } = {}): Tensor {
     const { reverse = false, exclusive = false } = options;
     const at = normalizeAxis("cumsum", axis, this.rank);
-    return new Tensor(reduce.cumsum(this.node, { axis: at, reverse, exclusive }));
+    return new Tensor(reduce.cumsum(float32Operand(this).node, { axis: at, reverse, exclusive }));
   }
 
   // Movement
@@ -471,6 +493,22 @@ function toFloat(x: Tensor): Tensor {
   return isFloat(x.dtype) ? x : x.cast("f32");
 }
 
+/** An operand of a product, in the dtype of autocast where it is in force; f64 stays. */
+export function productOperand<T extends Tensor | null>(x: T): T | Tensor {
+  const dtype = autocastDType();
+  return x && dtype && isFloat(x.dtype) && x.dtype !== "f64" ? x.cast(dtype) : x;
+}
+
+/** An operand of what autocast wants in f32. */
+const float32Operand = (x: Tensor): Tensor => (autocastDType() && isHalf(x.dtype) ? x.cast("f32") : x);
+
+/** The same of a function of floats. */
+const toWide = (x: Tensor): Tensor => float32Operand(toFloat(x));
+
+/** `fn` of several steps as one operation of 16-bit floats: computed in f32, the result rounded once (see wide.ts). */
+const roundedOnce = (x: Tensor, fn: (x: Tensor) => Tensor): Tensor =>
+  isHalf(x.dtype) ? fn(x.cast("f32")).cast(x.dtype) : fn(x);
+
 /** A tensor from a tensor-like operand that meets `other`. */
 export function operand(x: TensorLike, other: Tensor): Tensor {
   if (x instanceof Tensor) return x;
@@ -526,7 +564,10 @@ export function where(condition: Tensor, x: TensorLike, y: TensorLike): Tensor {
 }
 
 /** Matrix product with NumPy's rules. */
-export function matmul(x: Tensor, y: Tensor): Tensor {
+export const matmul = (x: Tensor, y: Tensor): Tensor => product(productOperand(x), productOperand(y));
+
+/** `matmul` of operands that are what they shall be under autocast. */
+export function product(x: Tensor, y: Tensor): Tensor {
   if (x.rank === 0 || y.rank === 0)
     throw new ShapeError(
       `matmul: takes vectors, matrices and batches, got ${showShape(x.shape)} and ${showShape(y.shape)}`,
@@ -575,7 +616,8 @@ type Nested = number | boolean | readonly Nested[];
 
 /**
  * A tensor from nested arrays, or from flat values and a shape. Numbers are f32, booleans bool, typed arrays their own
- * type, unless `dtype` says otherwise. A typed array of the right type is held, not copied: do not change it afterwards.
+ * type, unless `dtype` says otherwise. A typed array of the right type is held, not copied: do not change it afterwards;
+ * that of f16 and bf16 is a Uint16Array of patterns, other numbers are rounded to them.
  */
 export function tensor(
   values: Nested | TypedArray,
@@ -585,10 +627,9 @@ export function tensor(
     ? { shape: options as Shape, dtype: undefined }
     : (options as { shape?: Shape; dtype?: DType });
   if (ArrayBuffer.isView(values)) {
-    const own = typedArrayDtype(values as TypedArray);
     const array = values as TypedArray;
-    const type = dtype ?? own;
-    const stored = arrayType(type) === array.constructor ? array : (arrayType(type).from(array) as TypedArray);
+    const type = dtype ?? typedArrayDtype(array);
+    const stored = arrayType(type) === array.constructor ? array : storeValues(array, type);
     return new Tensor(data({ shape: shape ?? [array.length], dtype: type, data: stored }));
   }
   const found: number[] = [];
@@ -606,7 +647,7 @@ export function tensor(
   };
   const nested = collect(values as Nested);
   const type = dtype ?? (sawNumber || found.length === 0 ? "f32" : "bool");
-  return new Tensor(data({ shape: shape ?? nested, dtype: type, data: arrayType(type).from(found) }));
+  return new Tensor(data({ shape: shape ?? nested, dtype: type, data: storeValues(found, type) }));
 }
 
 function typedArrayDtype(array: TypedArray): DType {

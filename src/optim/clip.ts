@@ -1,3 +1,4 @@
+import { computeDType } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { Gradients } from "../ops/grad.ts";
 import type { Tensor } from "../ops/tensor.ts";
@@ -11,7 +12,8 @@ function checkLimit(name: string, limit: number): void {
 
 /** The Euclidean norm of all gradients as one vector, a scalar. */
 export function globalNorm(grads: Gradients): Tensor {
-  const squares = [...grads.values()].map((g) => g.square().sum());
+  // The squares of f16 would overflow beyond 256.
+  const squares = [...grads.values()].map((g) => g.cast(computeDType(g.dtype)).square().sum());
   if (squares.length === 0) throw new ManabiError("globalNorm: there are no gradients");
   return squares.reduce((a, b) => a.add(b)).sqrt();
 }

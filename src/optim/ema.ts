@@ -1,5 +1,5 @@
 import { evaluate } from "../backends/evaluate.ts";
-import { arrayType, isFloat, promote } from "../core/dtype.ts";
+import { computeDType, isFloat, promote, storeValues } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { activeTrace } from "../graph/variable.ts";
 import type { Stateful, StateLayout, StateTree } from "../io/state.ts";
@@ -15,7 +15,7 @@ export interface Averageable extends Parametrized {
 
 /**
  * Running average of a model: after each update, average = decay * average + (1 - decay) * value, for parameters and for
- * running statistics. `decay` may be a function of the update's number, counted from 0.
+ * running statistics; averages of 16-bit floats are f32. `decay` may be a function of the update's number, counted from 0.
  */
 export const ema = (model: Averageable, decay: Rate): Ema => new Ema(model, decay);
 
@@ -29,41 +29,37 @@ export class Ema implements Stateful {
     this.#decay = asSchedule(decay);
     this.#pairs = [...model.namedParameters(), ...(model.namedBuffers?.() ?? [])].flatMap(([name, value]) => {
       if (!(value instanceof Variable)) throw new ManabiError(`ema: "${name}" is no variable`);
-      return isFloat(value.dtype) ? [{ name, value, average: new Variable(value.value) }] : [];
+      return isFloat(value.dtype)
+        ? [{ name, value, average: new Variable(value.value.cast(computeDType(value.dtype))) }]
+        : [];
     });
   }
 
   /** Takes the present values into the average; after the optimizer's update, in the same `jit`. */
   update(): void {
-    const dtype = this.#pairs.map(({ value }) => value.dtype).reduce(promote);
+    const dtype = this.#pairs.map(({ average }) => average.dtype).reduce(promote);
     // 1 - decay is worked out in f64: in f32 little would be left of its digits.
     const share = hostValues({ shape: [], dtype }, () => {
       this.#mustNotBeSwapped("update");
-      return arrayType(dtype).from([1 - this.#decay(this.#step++)]);
+      return storeValues([1 - this.#decay(this.#step++)], dtype);
     });
     for (const { value, average } of this.#pairs)
-      average.assign(average.add(value.sub(average).mul(share.cast(value.dtype))));
+      average.assign(average.add(value.sub(average).mul(share.cast(average.dtype))));
     if (!activeTrace()) evaluate(this.#pairs.map(({ average }) => average.cell.node));
   }
 
   /** `fn` with the averages in the place of the model's values, which come back afterwards. */
   async apply<T>(fn: () => T | Promise<T>): Promise<T> {
     this.#mustNotBeSwapped("apply");
-    this.#swap();
+    const own = this.#pairs.map(({ value }) => value.value);
+    this.#swapped = true;
+    for (const { value, average } of this.#pairs) value.assign(average.value);
     try {
       return await fn();
     } finally {
-      this.#swap();
+      for (const [i, { value }] of this.#pairs.entries()) value.assign(own[i]);
+      this.#swapped = false;
     }
-  }
-
-  #swap(): void {
-    for (const { value, average } of this.#pairs) {
-      const own = value.value;
-      value.assign(average.value);
-      average.assign(own);
-    }
-    this.#swapped = !this.#swapped;
   }
 
   #mustNotBeSwapped(verb: string): void {

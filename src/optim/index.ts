@@ -23,6 +23,7 @@ export {
   type SgdOptions,
   sgd,
 } from "./rules.ts";
+export { GradScaler, type GradScalerOptions, gradScaler } from "./scaler.ts";
 export {
   constant,
   cosineAnnealing,

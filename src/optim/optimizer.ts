@@ -1,14 +1,15 @@
 import { evaluate } from "../backends/evaluate.ts";
-import { arrayType, type DType, promote, type TypedArray } from "../core/dtype.ts";
+import { computeDType, type DType, filledArray, promote, storeValues } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { activeTrace } from "../graph/variable.ts";
 import type { Stateful, StateLayout, StateTree } from "../io/state.ts";
 import type { Gradients, Parametrized } from "../ops/grad.ts";
-import { fromHost, type Tensor } from "../ops/tensor.ts";
-import { hostValues, Variable } from "../ops/variable.ts";
+import { fromHost, type Tensor, tensor, where } from "../ops/tensor.ts";
+import { hostValues, Variable, variable } from "../ops/variable.ts";
 import { clipByNorm, clipByValue } from "./clip.ts";
 import type { Rule } from "./rules.ts";
+import type { GradScaler } from "./scaler.ts";
 import { asSchedule, type Schedule } from "./schedule.ts";
 import { layoutOf, restoreVariables, savedStep, stateOf, type VariableTree } from "./state.ts";
 
@@ -30,6 +31,8 @@ export interface OptimizerOptions {
   readonly clipNorm?: number;
   /** Largest magnitude of a gradient's element. */
   readonly clipValue?: number;
+  /** Scales the loss; gradients are unscaled before they are clipped, and updates that are not finite are skipped. */
+  readonly scaler?: GradScaler;
 }
 
 /** Anything with named parameters, or the parameters by name. */
@@ -49,7 +52,8 @@ export const optimizer = (parameters: Optimizable, rule: Rule, options: Optimize
   new Optimizer(parameters, rule, options);
 
 /**
- * Parameters, the rule that updates them and what it remembers.
+ * Parameters, the rule that updates them and what it remembers. Parameters of 16 bits are updated in f32, in which
+ * the rule's memory is kept, and rounded when they are stored.
  *
  * The count of steps lives on the host. Learning rate and bias corrections of a step are worked out there in f64 and
  * enter a jitted step as an input, so any function can be a schedule, `lr` is readable without waiting for the device,
@@ -63,6 +67,8 @@ export class Optimizer implements Stateful {
   /** The different factors on the rate. */
   readonly #scales: readonly number[];
   readonly #dtype: DType;
+  /** Updates that the scaler has had skipped, i32 []. */
+  readonly #skipped = variable(tensor(0, { dtype: "i32" }));
   #step = 0;
 
   constructor(parameters: Optimizable, rule: Rule, options: OptimizerOptions) {
@@ -81,10 +87,10 @@ export class Optimizer implements Stateful {
     this.#options = options;
     this.#schedule = asSchedule(rule.lr);
     this.#scales = scales;
-    this.#dtype = this.#entries.map(({ param }) => param.dtype).reduce(promote);
+    this.#dtype = this.#entries.map(({ param }) => computeDType(param.dtype)).reduce(promote);
   }
 
-  /** Updates done so far. */
+  /** Updates so far, those included that a scaler has had skipped. */
   get step(): number {
     return this.#step;
   }
@@ -93,30 +99,46 @@ export class Optimizer implements Stateful {
     return this.#schedule(Math.max(0, this.#step - 1));
   }
 
+  /** The loss to differentiate: times the scale, if there is a scaler. */
+  scaled(loss: Tensor): Tensor {
+    return this.#options.scaler?.scale(loss) ?? loss;
+  }
+
   /** One step of the rule for every parameter. Inside of `jit` it becomes part of the program, else it is done now. */
   update(grads: Gradients): void {
     const { rule } = this;
-    const own = this.#clip(this.#own(grads));
+    const { scaler } = this.#options;
+    const [unscaled, finite] = scaler?.unscale(this.#own(grads)) ?? [this.#own(grads), null];
+    const own = this.#clip(unscaled);
+    const set = (v: Variable, next: Tensor) => v.assign(finite ? where(finite, next, v.value) : next);
     const scalars = this.#scalars();
     const next = this.#entries.map(({ name, param, slots, weightDecay, scale }) =>
       rule.step({
-        p: param.value,
+        p: param.value.cast(computeDType(param.dtype)),
         g: own.get(name) as Tensor,
         decay: weightDecay,
         slots: Object.fromEntries(Object.entries(slots).map(([slot, v]) => [slot, v.value])),
-        scalars: scalars(scale, param.dtype),
+        scalars: scalars(scale, computeDType(param.dtype)),
       }),
     );
     this.#entries.forEach(({ param, slots }, i) => {
-      param.assign(next[i].p);
-      for (const [slot, value] of Object.entries(next[i].slots)) slots[slot].assign(value);
+      set(param, next[i].p);
+      for (const [slot, value] of Object.entries(next[i].slots)) set(slots[slot], value);
     });
+    if (scaler && finite) {
+      this.#skipped.assign(this.#skipped.add(finite.not().cast("i32")));
+      scaler.update(finite);
+    }
     // Outside of a trace the step is computed at once: left lazy, it would hang on the graphs of all steps before.
     if (!activeTrace())
-      evaluate(this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)].map((v) => v.cell.node)));
+      evaluate(
+        [this.#skipped, ...this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)])].map(
+          (v) => v.cell.node,
+        ),
+      );
   }
 
-  /** The gradients of this optimizer's parameters. */
+  /** The gradients of this optimizer's parameters, those of 16 bits as f32. */
   #own(grads: Gradients): Gradients {
     return new Map(
       this.#entries.map(({ name }) => {
@@ -126,7 +148,7 @@ export class Optimizer implements Stateful {
             `optimizer: no gradient for parameter "${name}"; pass the gradients of the module that the optimizer was made ` +
               `for (these have ${[...grads.keys()].slice(0, 3).join(", ") || "none"}, ..)`,
           );
-        return [name, g];
+        return [name, g.cast(computeDType(g.dtype))];
       }),
     );
   }
@@ -142,30 +164,38 @@ export class Optimizer implements Stateful {
     const names = Object.keys(this.rule.scalars(1, 0));
     const shape = [this.#scales.length * names.length];
     const values = hostValues({ shape, dtype: this.#dtype }, () => {
-      const t = ++this.#step;
-      const lr = this.#schedule(t - 1);
-      return arrayType(this.#dtype).from(this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s))));
+      const lr = this.#schedule(this.#step++);
+      // The schedule follows the course of training, the rule's corrections the updates that were done. Reading the
+      // count waits for nothing: the step before this one is over.
+      const t = this.#step - evaluate([this.#skipped.cell.node])[0][0];
+      return storeValues(
+        this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s))),
+        this.#dtype,
+      );
     });
     return (scale, dtype) =>
       Object.fromEntries(names.map((name, i) => [name, values.select(0, scale * names.length + i).cast(dtype)]));
   }
 
-  /** Step count and slots by parameter; the parameters themselves are the model's state. */
+  /** Step count, slots by parameter, and the scaler if there is one; the parameters are the model's state. */
   state(): StateTree {
-    return { rule: this.rule.name, step: this.#step, slots: stateOf(this.#slots()) };
+    return { rule: this.rule.name, step: this.#step, ...stateOf(this.#saved()) };
   }
   layout(): StateLayout {
-    return { rule: this.rule.name, step: this.#step, slots: layoutOf(this.#slots()) };
+    return { rule: this.rule.name, step: this.#step, ...layoutOf(this.#saved()) };
   }
-  restore({ rule, step, slots }: StateTree): void {
+  restore(state: StateTree): void {
+    const { rule, step } = state;
     if (rule !== this.rule.name)
       throw new ManabiError(`optimizer: the state is of rule "${rule}", this optimizer's is "${this.rule.name}"`);
     const saved = savedStep("optimizer", step);
-    restoreVariables("optimizer", this.#slots(), slots);
+    restoreVariables("optimizer", this.#saved(), state);
     this.#step = saved;
   }
-  #slots(): VariableTree {
-    return Object.fromEntries(this.#entries.map(({ name, slots }) => [name, slots]));
+  #saved(): VariableTree {
+    const slots = Object.fromEntries(this.#entries.map(({ name, slots }) => [name, slots]));
+    const { scaler } = this.#options;
+    return scaler ? { slots, scaler: { ...scaler.variables(), skipped: this.#skipped } } : { slots };
   }
 }
 
@@ -177,6 +207,8 @@ function namedVariables(parameters: Optimizable): [name: string, param: Variable
   });
 }
 
-/** A variable like `param` with one value everywhere. */
-const filled = ({ shape, dtype }: Variable, value: number): Variable =>
-  new Variable(fromHost({ shape, dtype, data: new (arrayType(dtype))(sizeOf(shape)).fill(value) as TypedArray }));
+/** A variable of the shape of `param`, in the dtype of its updates, with one value everywhere. */
+function filled({ shape, dtype: own }: Variable, value: number): Variable {
+  const dtype = computeDType(own);
+  return new Variable(fromHost({ shape, dtype, data: filledArray(sizeOf(shape), dtype, value) }));
+}

@@ -1,23 +1,22 @@
 /** Scores of classifiers, on host arrays. */
-import type { HostArray } from "../core/dtype.ts";
+import { type HostArray, loadValues, type TypedArray } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 
-/** Rows and columns of a score matrix [n, classes]; throws `ShapeError` for anything else. */
-function matrix(op: string, { shape, dtype }: HostArray): [rows: number, columns: number] {
+/** Rows, columns and values of a score matrix [n, classes]; throws `ShapeError` for anything else. */
+function matrix(op: string, { shape, dtype, data }: HostArray): [rows: number, columns: number, values: TypedArray] {
   if (shape.length !== 2 || shape[1] === 0)
     throw new ShapeError(`${op}: scores are [n, classes], got ${showShape(shape)}`);
-  if (dtype === "f16" || dtype === "bf16") throw new ShapeError(`${op}: scores are ${dtype}; cast them to f32 first`);
-  return [shape[0], shape[1]];
+  return [shape[0], shape[1], loadValues(data, dtype)];
 }
 
 /** The class with the largest score in each row of `scores` [n, classes]; the first one among equals. */
 export function argmaxRows(scores: HostArray): Int32Array<ArrayBuffer> {
-  const [n, classes] = matrix("argmaxRows", scores);
+  const [n, classes, values] = matrix("argmaxRows", scores);
   const out = new Int32Array(n);
   for (let i = 0; i < n; i++) {
     const row = i * classes;
     let best = 0;
-    for (let c = 1; c < classes; c++) if (scores.data[row + c] > scores.data[row + best]) best = c;
+    for (let c = 1; c < classes; c++) if (values[row + c] > values[row + best]) best = c;
     out[i] = best;
   }
   return out;
@@ -26,11 +25,11 @@ export function argmaxRows(scores: HostArray): Int32Array<ArrayBuffer> {
 /** The share of rows of `scores` [n, classes] whose label [n] is among the `k` largest scores. Among equal scores the
  *  lower class comes first; a NaN counts as a miss. */
 export function topKAccuracy(scores: HostArray, labels: ArrayLike<number>, k: number): number {
-  const [n, classes] = matrix("topKAccuracy", scores);
+  const [n, classes, values] = matrix("topKAccuracy", scores);
   if (labels.length !== n) throw new ShapeError(`topKAccuracy: ${n} rows of scores, ${labels.length} labels`);
   let hits = 0;
   for (let i = 0; i < n; i++) {
-    const row = scores.data.subarray(i * classes, (i + 1) * classes);
+    const row = values.subarray(i * classes, (i + 1) * classes);
     const label = checkClass("topKAccuracy", labels[i], classes);
     let before = 0;
     for (let c = 0; c < classes; c++) if (row[c] > row[label] || (row[c] === row[label] && c < label)) before++;

@@ -5,8 +5,8 @@ import { GraphSampler } from "../support/random-graph.ts";
 
 const perProgram = 24;
 
-/** The same seed draws the same graph in both dtypes, up to what depends on exactness. */
-const graphs = (first: number, float: "f32" | "f64", steps: number): ConformanceCase[] =>
+/** The same seed draws the same graph in every dtype, up to what depends on exactness. */
+const graphs = (first: number, float: "f32" | "f64" | "f16" | "bf16", steps: number): ConformanceCase[] =>
   Array.from({ length: perProgram }, (_, i) => ({
     name: `seed ${first + i} ${float}`,
     scale: 4,
@@ -19,4 +19,7 @@ for (const backend of backendsUnderTest())
       test(`f64, batch ${k}`, () => assertConforms(backend, graphs(k * perProgram, "f64", 6 + 4 * k)));
     for (let k = 0; k < 2; k++)
       test(`f32, batch ${k}`, () => assertConforms(backend, graphs(1000 + k * perProgram, "f32", 4 + 2 * k)));
+    for (const half of ["f16", "bf16"] as const)
+      for (let k = 0; k < 2; k++)
+        test(`${half}, batch ${k}`, () => assertConforms(backend, graphs(2000 + k * perProgram, half, 4 + 3 * k)));
   });

@@ -52,7 +52,7 @@ test("the table of operations is up to date", () => {
     "",
     "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native. The last column",
     "holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
-    "f64 and f32, on the others; 0 says that the gradient is zero everywhere, – that the result has none (integers,",
+    "every float dtype, on the others; 0 says that the gradient is zero everywhere, – that the result has none (integers,",
     "booleans, leaves). All other functions are composed of these and differentiate to any order.",
     "",
     "Generated from `test/support/samples.ts`, which the conformance tests run, by `npm test -- --update ops`.",

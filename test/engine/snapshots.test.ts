@@ -94,6 +94,8 @@ describe("C of kernels", () => {
     "column-sums": [(x) => x.square().sum(0), [100, 700], [91, 230]],
     transpose: [(x) => x.transpose().neg(), [30, 40], [70, 50]],
     "pad-and-max": [(x) => x.pad([[1, 1]]).max(0), [30], [77]],
+    "half-elementwise": [(x) => relu(x.cast("bf16").mul(3).exp()).transpose(), [5, 7], [4, 3]],
+    "half-sum": [(x) => x.cast("f16").square().sum(1), [9, 64], [5, 70]],
     moments: [(x) => [x.sum([0, 2]), x.square().sum([0, 2])], [9, 30, 50], [8, 50, 90]],
   };
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readJson } from "./fixture.ts";
 
-const least = { ops: 230, spatial: 90, layers: 65, losses: 100, optim: 24, schedules: 18 };
+const least = { ops: 230, spatial: 90, layers: 65, losses: 100, optim: 24, schedules: 18, half: 108, autocast: 6 };
 
 for (const [family, count] of Object.entries(least))
   test(`${family} has at least ${count} cases, all named differently`, async () => {

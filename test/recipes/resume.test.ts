@@ -23,11 +23,22 @@ test("killed four times, mnist-resnet ends with the same bytes", (t) =>
     600,
   ));
 
-test("killed twice, a classifier of a folder ends with the same bytes, worker threads and mixed images included", (t) => {
+test("killed twice, a classifier of a folder ends with the same bytes, in f16, with worker threads and mixed images", (t) => {
   const model = ["--model", "mnist_resnet", "--image-size", "16", "--batch-size", "8", "--epochs", "3"];
   return survivesKills(
     t,
-    ["--data", join(root, "stripes"), ...model, "--mix", "both", "--augment", "strong", ...session],
+    [
+      "--data",
+      join(root, "stripes"),
+      ...model,
+      "--mix",
+      "both",
+      "--augment",
+      "strong",
+      "--autocast",
+      "f16",
+      ...session,
+    ],
     2,
     600,
   );

@@ -45,6 +45,18 @@ for (const [recipe, data] of [
     assert.deepEqual([status, step, args.limit], ["done", 2, 256]);
   });
 
+for (const precision of ["bf16", "f16"])
+  test(`mnist-resnet learns under autocast to ${precision}`, async () => {
+    const [data, out] = [join(root, `idx-${precision}`), join(root, precision)];
+    await writeStripeIdx(data, 240, 60);
+    const args = ["--data", data, "--batch-size", "24", "--epochs", "6", "--shift", "0"];
+    const { code, err } = await cli("train", "mnist-resnet", ...args, "--autocast", precision, "--out", out);
+    assert.equal(code, 0, err);
+    const { best, args: used } = await readRunRecord(out);
+    assert.equal(used.autocast, precision);
+    assert.ok(best && best.value > 0.9, `accuracy ${best?.value}`);
+  });
+
 test("a recipe in a file of its own is trained, stopped and resumed", async () => {
   await writeStripeIdx(join(root, "idx"), 96, 30);
   const index = new URL(`../../src/train/index${extname(import.meta.url)}`, import.meta.url);

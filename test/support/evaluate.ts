@@ -1,12 +1,12 @@
 import { reference } from "../../src/backends/reference/index.ts";
-import { arrayType, type DType } from "../../src/core/dtype.ts";
+import { type DType, loadValues, storeValues } from "../../src/core/dtype.ts";
 import type { Shape } from "../../src/core/shape.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { data } from "../../src/primitives/leaf.ts";
 
 /** A leaf holding `values`, row-major. */
 export function leaf(dtype: DType, shape: Shape, values: readonly number[]): Node {
-  return data({ dtype, shape, data: arrayType(dtype).from(values) });
+  return data({ dtype, shape, data: storeValues(values, dtype) });
 }
 
 /** A leaf of rank 1. */
@@ -15,5 +15,5 @@ export const vector = (dtype: DType, ...values: number[]): Node => leaf(dtype, [
 /** The values of `node` on the reference backend. */
 export function evaluate(node: Node): number[] {
   const [values] = reference.compile({ inputs: [], outputs: [node], updates: [] }).run([]);
-  return Array.from(values);
+  return Array.from(loadValues(values, node.dtype));
 }

@@ -1,4 +1,4 @@
-import { arrayType, type DType, isFloat } from "../../src/core/dtype.ts";
+import { type DType, isFloat, storeValues } from "../../src/core/dtype.ts";
 import { Rng, seedKey } from "../../src/core/rng.ts";
 import { type Shape, sizeOf } from "../../src/core/shape.ts";
 import type { Node } from "../../src/graph/node.ts";
@@ -25,7 +25,7 @@ export class GraphSampler {
   private readonly exact = new Set<Node>();
   private readonly pool: Node[] = [];
 
-  constructor(seed: number, float: "f32" | "f64") {
+  constructor(seed: number, float: "f32" | "f64" | "f16" | "bf16") {
     this.rng = new Rng(seedKey(seed));
     this.float = float;
     for (let i = 0; i < 4; i++) this.fresh(this.shape());
@@ -67,14 +67,10 @@ export class GraphSampler {
   fresh(shape: Shape, dtype: DType = this.chance(0.7) ? this.float : this.choose(integers)): Node {
     if (this.chance(0.1) && shape.length) return this.add(l.iota(shape, this.integer(shape.length), dtype), true);
     if (this.chance(0.1)) return this.add(l.constant(this.choose([0, 1, 2, 3]), shape, dtype), true);
-    const values = new (arrayType(dtype))(sizeOf(shape));
-    for (let i = 0; i < values.length; i++)
-      values[i] = isFloat(dtype)
-        ? Math.fround(this.rng.uniform(-1, 1))
-        : dtype === "bool"
-          ? this.integer(2)
-          : this.integer(9);
-    return this.add(l.data({ shape, dtype, data: values }), true);
+    const values = Array.from({ length: sizeOf(shape) }, () =>
+      isFloat(dtype) ? Math.fround(this.rng.uniform(-1, 1)) : dtype === "bool" ? this.integer(2) : this.integer(9),
+    );
+    return this.add(l.data({ shape, dtype, data: storeValues(values, dtype) }), true);
   }
 
   add(node: Node, exact: boolean): Node {

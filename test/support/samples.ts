@@ -177,7 +177,7 @@ const argCases = (op: (x: Node, axes: readonly number[]) => Node): Case[] => [
 ];
 
 /** What native kernels and the reference compute in. */
-export const dtypes = ["f32", "f64", "i32", "u32", "u8", "bool"] as const satisfies readonly DType[];
+export const dtypes = ["f32", "f64", "f16", "bf16", "i32", "u32", "u8", "bool"] as const satisfies readonly DType[];
 
 /** A sample per primitive: an operation without one is a type error. */
 export const samples = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HostArray } from "../../src/core/dtype.ts";
+import { type HostArray, storeValues } from "../../src/core/dtype.ts";
 import {
   accuracy,
   argmaxRows,
@@ -29,12 +29,13 @@ test("accuracy, top-k and argmax, ties to the lower class", () => {
   assert.equal(topKAccuracy(x, Int32Array.of(2, 1, 0, 2), 2), 0.5);
   assert.equal(topKAccuracy(x, [2, 1, 0, 2], 3), 1);
   assert.equal(accuracy(scores([[Number.NaN, Number.NaN]]), [0]), 0);
+  const half: HostArray = { dtype: "bf16", shape: [2, 2], data: storeValues([-2, -1, 2, -3], "bf16") };
+  assert.equal(accuracy(half, [1, 0]), 1);
 });
 
 test("wrong shapes and classes are named", () => {
   const x = scores([[0, 1]]);
   assert.throws(() => accuracy({ ...x, shape: [2] }, [0]), /scores are \[n, classes\], got \[2\]/);
-  assert.throws(() => accuracy({ ...x, dtype: "bf16" }, [0]), /scores are bf16; cast them to f32 first/);
   assert.throws(() => accuracy(x, [0, 1]), /1 rows of scores, 2 labels/);
   assert.throws(() => accuracy(x, [2]), /class 2 is not one of 0..1/);
   assert.throws(() => new ConfusionMatrix(["a"]).add([0], [-1]), /class -1 is not one of 0..0/);

@@ -6,9 +6,8 @@ import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
 import { reads } from "../../compiler/updates.ts";
-import { arrayType, byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
-import { ManabiError } from "../../core/errors.ts";
-import { type DataAttrs, type Graph, reachable } from "../../graph/node.ts";
+import { arrayType, byteSize, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
+import type { DataAttrs, Graph } from "../../graph/node.ts";
 import { type Backend, type Executable, timesWritten } from "../backend.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
 import { type RenderedKernel, renderEpilogue, renderKernel } from "./render.ts";
@@ -16,7 +15,7 @@ import { type SlotSource, type Tape, writeTape } from "./tape.ts";
 import { buildKernels, findToolchain, type Toolchain } from "./toolchain.ts";
 
 /** What the native backend computes in. */
-export const nativeDTypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32", "u8", "bool"]);
+export const nativeDTypes: ReadonlySet<DType> = new Set(dtypes);
 
 export interface NativeBackend extends Backend {
   readonly runtime: Runtime;
@@ -66,11 +65,6 @@ class Arena {
 }
 
 function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Arena): Executable {
-  for (const node of reachable(graph.outputs))
-    if (!nativeDTypes.has(node.dtype))
-      throw new ManabiError(
-        `native: ${node.dtype} is not supported yet (${node.prim.name} gives it); compute in f32 or f64 and cast when saving`,
-      );
   const { instructions, outputs } = schedule(simplify(graph));
   const { once, always: rest } = hoist(instructions, new Set(graph.constants), ({ name, params }) =>
     runtime.packedSize(name, params),

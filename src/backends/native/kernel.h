@@ -66,6 +66,62 @@ static inline int32_t mnb_int_f32(float f) {
   return i;
 }
 
+/* The 16-bit floats. In a kernel their values are f32; `from` reads a pattern, `round` gives the nearest value (ties to
+   even, NaN stays NaN), and `to` its pattern. Integer operations throughout: every compiler vectorizes them, and what
+   the hardware does with subnormals does not matter. */
+static inline float mnb_from_bf16(uint16_t h) { return mnb_bits_f32((int32_t)((uint32_t)h << 16)); }
+/* A carry out of the mantissa moves on to the next exponent, and from the largest one to infinity. */
+static inline uint16_t mnb_to_bf16(float x) {
+  uint32_t u = (uint32_t)mnb_int_f32(x);
+  return (uint16_t)(x != x ? 0x7fc0u : (u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+}
+static inline float mnb_round_bf16(float x) {
+  uint32_t u = (uint32_t)mnb_int_f32(x), r = (u + 0x7fffu + (u >> 16 & 1u)) & 0xffff0000u;
+  return mnb_bits_f32((int32_t)(x != x ? 0x7fc00000u : r));
+}
+
+#if defined(__AVX512FP16__) || (defined(__clang__) && defined(__FLT16_MANT_DIG__) && (defined(__F16C__) || defined(__aarch64__)))
+/* Where compilers vectorize these conversions. */
+static inline float mnb_from_f16(uint16_t h) {
+  _Float16 f;
+  memcpy(&f, &h, 2);
+  return (float)f;
+}
+static inline uint16_t mnb_to_f16(float x) {
+  _Float16 f = (_Float16)x;
+  uint16_t h;
+  memcpy(&h, &f, 2);
+  return h;
+}
+static inline float mnb_round_f16(float x) { return (float)(_Float16)x; }
+#else
+/* Exponent and mantissa of f16 at their places in f32 are 2^112 too small; what was infinite or NaN becomes so again. */
+static inline float mnb_from_f16(uint16_t h) {
+  uint32_t e = (uint32_t)(h & 0x7fff) << 13;
+  uint32_t u = (uint32_t)mnb_int_f32(mnb_bits_f32((int32_t)e) * 0x1p112f);
+  u = e >= 0x0f800000u ? u | 0x7f800000u : u;
+  return mnb_bits_f32((int32_t)(u | (uint32_t)(h & 0x8000) << 16));
+}
+/* f16 begins at 2^-14 with normal values; below it they are 2^-24 apart, as floats from 0.5 on are. From 65520, halfway
+   between the largest value and the next power of two, all is infinite. */
+static inline uint16_t mnb_to_f16(float x) {
+  uint32_t u = (uint32_t)mnb_int_f32(x), a = u & 0x7fffffffu;
+  uint32_t r = (a + 0xfffu + (a >> 13 & 1u) - 0x38000000u) >> 13;
+  r = a < 0x38800000u ? (uint32_t)mnb_int_f32(mnb_bits_f32((int32_t)a) + 0.5f) - 0x3f000000u : r;
+  r = a >= 0x477ff000u ? 0x7c00u : r;
+  r = a > 0x7f800000u ? 0x7e00u : r;
+  return (uint16_t)(r | (u >> 16 & 0x8000u));
+}
+static inline float mnb_round_f16(float x) {
+  uint32_t u = (uint32_t)mnb_int_f32(x), a = u & 0x7fffffffu;
+  uint32_t r = (a + 0xfffu + (a >> 13 & 1u)) & 0xffffe000u;
+  r = a < 0x38800000u ? (uint32_t)mnb_int_f32((mnb_bits_f32((int32_t)a) + 0.5f) - 0.5f) : r;
+  r = a >= 0x477ff000u ? 0x7f800000u : r;
+  r = a > 0x7f800000u ? 0x7fc00000u : r;
+  return mnb_bits_f32((int32_t)(r | (u & 0x80000000u)));
+}
+#endif
+
 /* Functions of f32: branch-free, so that loops vectorize, and within 2 units in the last place over the whole range
    (test/conformance/functions.test.ts). Polynomials are minimax fits by scripts/fit-functions.py; the error stated is
    that of the fit, in units of 2^-24 of the result. f64 takes the functions of libm. */

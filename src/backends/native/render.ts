@@ -1,8 +1,8 @@
 import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
 import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
 import { canReplace, type Kernel } from "../../compiler/kernel.ts";
-import type { DType } from "../../core/dtype.ts";
-import { callC, castC, constantC, ctype } from "./scalar.ts";
+import { computeDType, type DType, isFloat, isHalf } from "../../core/dtype.ts";
+import { callC, castC, constantC, convertC, ctype, loadC, roundC, storeC, valueType } from "./scalar.ts";
 
 export interface RenderedKernel {
   /** The body of `void k(void *const *b, const int64_t *p, int64_t begin, int64_t end)`. */
@@ -43,6 +43,8 @@ class Renderer {
   private names = 0;
   /** C expressions of values computed in the current block and those around it. */
   private scope = new Map<Expr, string>();
+  /** What a store writes for a value of a 16-bit dtype, where that is known without going through the value. */
+  private readonly stored = new Map<string, string>();
 
   constructor(kernel: Kernel, enoughPieces = 64) {
     this.kernel = kernel;
@@ -128,8 +130,10 @@ class Renderer {
   private store(): void {
     // All values before any store: a store may overwrite what another value reads.
     const values = this.kernel.stores.map((s) => this.value(s.value));
-    for (const [i, { buffer, index }] of this.kernel.stores.entries())
-      this.line(`b${buffer}[${this.index(index)}] = ${values[i]};`);
+    for (const [i, { buffer, index }] of this.kernel.stores.entries()) {
+      const value = this.stored.get(values[i]) ?? storeC(values[i], this.kernel.buffers[buffer].dtype);
+      this.line(`b${buffer}[${this.index(index)}] = ${value};`);
+    }
   }
 
   // Reductions
@@ -192,7 +196,7 @@ class Renderer {
     const outer = first.axes.filter((v) => v !== inner);
     const accs = group.map((r) => ({ r, acc: accumulator(r.kind, r.dtype), a: this.name("a") }));
     for (const { acc, a } of accs) {
-      this.line(`${ctype[acc.dtype]} ${a}[${lanes}];`);
+      this.line(`${valueType(acc.dtype)} ${a}[${lanes}];`);
       this.line(`for (int j = 0; j < ${lanes}; ++j) ${a}[j] = ${acc.init};`);
     }
     for (const v of outer) this.loop(v);
@@ -203,7 +207,7 @@ class Renderer {
       this.line(`const int64_t ${this.variable(inner)} = ${at};`);
       this.inBlock(() => {
         for (const { r, acc, a } of accs)
-          this.line(`${acc.step(`${a}[${lane}]`, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
+          this.line(`${acc.step(`${a}[${lane}]`, convertC(this.value(r.body), r.body.dtype, acc.dtype))};`);
       });
     };
     this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
@@ -220,28 +224,29 @@ class Renderer {
       // Halving the lanes adds pairwise.
       const half = acc.step(`${a}[j]`, `${a}[j + w]`);
       this.line(`for (int w = ${lanes / 2}; w; w >>= 1) for (int j = 0; j < w; ++j) { ${half}; }`);
-      this.scope.set(r, this.temp(r.dtype, castC(`${a}[0]`, acc.dtype, r.dtype)));
+      this.scope.set(r, this.rounded(r.dtype, convertC(`${a}[0]`, acc.dtype, r.dtype), acc.dtype !== r.dtype));
     }
   }
 
   /** Reductions of so few terms that one accumulator each is enough. */
   private reduceShort(group: readonly Reduce[]): void {
     const accs = group.map((r) => ({ r, acc: accumulator(r.kind, r.dtype), a: this.name("a") }));
-    for (const { acc, a } of accs) this.line(`${ctype[acc.dtype]} ${a} = ${acc.init};`);
+    for (const { acc, a } of accs) this.line(`${valueType(acc.dtype)} ${a} = ${acc.init};`);
     for (const v of group[0].axes) this.loop(v);
     this.inBlock(() => {
       for (const { r, acc, a } of accs)
-        this.line(`${acc.step(a, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
+        this.line(`${acc.step(a, convertC(this.value(r.body), r.body.dtype, acc.dtype))};`);
     });
     for (const _ of group[0].axes) this.close();
-    for (const { r, acc, a } of accs) this.scope.set(r, this.temp(r.dtype, castC(a, acc.dtype, r.dtype)));
+    for (const { r, acc, a } of accs)
+      this.scope.set(r, this.rounded(r.dtype, convertC(a, acc.dtype, r.dtype), acc.dtype !== r.dtype));
   }
 
   private argAlong(r: Reduce): string {
     const [best, at, count] = [this.name("m"), this.name("r"), this.name("c")];
     const { dtype } = r.body;
     const acc = accumulator(r.kind === "argmax" ? "max" : "min", dtype);
-    this.line(`${ctype[dtype]} ${best} = ${acc.init}; int32_t ${at} = 0; int32_t ${count} = 0;`);
+    this.line(`${valueType(dtype)} ${best} = ${acc.init}; int32_t ${at} = 0; int32_t ${count} = 0;`);
     for (const v of r.axes) this.loop(v);
     const value = this.inBlock(() => this.value(r.body));
     this.line(`if (${beats(r.kind, value, best, dtype)}) { ${best} = ${value}; ${at} = ${count}; }`);
@@ -289,7 +294,7 @@ class Renderer {
       a: this.name("a"),
     }));
     for (const { acc, a } of accs) {
-      this.line(`${ctype[acc.dtype]} ${a}[${strip}];`);
+      this.line(`${valueType(acc.dtype)} ${a}[${strip}];`);
       if (arg) this.line(`int32_t ${a}i[${strip}]; int32_t ${a}c = 0;`);
       this.line(`for (int j = 0; j < width; ++j) { ${a}[j] = ${acc.init}; ${arg ? `${a}i[j] = 0; ` : ""}}`);
     }
@@ -303,7 +308,7 @@ class Renderer {
           const wins = this.name("w");
           this.line(`const int ${wins} = ${beats(kind, value, `${a}[j]`, r.body.dtype)};`);
           this.line(`${a}[j] = ${wins} ? ${value} : ${a}[j]; ${a}i[j] = ${wins} ? ${a}c : ${a}i[j];`);
-        } else this.line(`${acc.step(`${a}[j]`, castC(value, r.body.dtype, acc.dtype))};`);
+        } else this.line(`${acc.step(`${a}[j]`, convertC(value, r.body.dtype, acc.dtype))};`);
       }
     });
     this.close();
@@ -336,19 +341,15 @@ class Renderer {
       case "const":
         return constantC(e.value, e.dtype);
       case "load":
-        return this.temp(e.dtype, `b${e.buffer}[${this.index(e.index)}]`);
+        return this.loaded(e.dtype, `b${e.buffer}[${this.index(e.index)}]`);
       case "index":
         return castC(`(${this.index(e.index)})`, "i64", e.dtype);
-      case "call":
-        return this.temp(
-          e.dtype,
-          callC(
-            e.name,
-            e.args.map((a) => this.value(a)),
-            e.args.map((a) => a.dtype),
-            e.dtype,
-          ),
-        );
+      case "call": {
+        const args = e.args.map((a) => this.value(a));
+        const argTypes = e.args.map((a) => a.dtype);
+        const { text, rounds } = callC(e.name, args, argTypes, e.dtype);
+        return this.rounded(e.dtype, text, rounds);
+      }
       case "random": {
         const [k0, k1, c1] = e.state.map((s) => this.value(s));
         return this.temp(e.dtype, `mnb_threefry(${k0}, ${k1}, (uint32_t)(${this.index(e.index)}), ${c1})`);
@@ -362,14 +363,33 @@ class Renderer {
 
   private temp(dtype: DType, text: string): string {
     const t = this.name("t");
-    this.line(`const ${ctype[dtype]} ${t} = ${text};`);
+    this.line(`const ${valueType(dtype)} ${t} = ${text};`);
+    return t;
+  }
+
+  /** An element in memory; one of 16 bits that is only moved is stored as it is. */
+  private loaded(dtype: DType, element: string): string {
+    if (!isHalf(dtype)) return this.temp(dtype, element);
+    const raw = this.name("h");
+    this.line(`const uint16_t ${raw} = ${element};`);
+    const t = this.temp(dtype, loadC(raw, dtype));
+    this.stored.set(t, raw);
+    return t;
+  }
+
+  /** A computed value. What is rounded for a store and what for further use are told apart: often one is all it takes. */
+  private rounded(dtype: DType, text: string, rounds: boolean): string {
+    if (!isHalf(dtype) || !rounds) return this.temp(dtype, text);
+    const exact = this.temp("f32", text);
+    const t = this.temp(dtype, roundC(exact, dtype));
+    this.stored.set(t, storeC(exact, dtype));
     return t;
   }
 
   /** The guarded value is computed inside of the branch: outside of it, it may lie beyond its buffer. */
   private guard(e: Extract<Expr, { op: "guard" }>): string {
     const t = this.name("t");
-    this.line(`${ctype[e.dtype]} ${t} = ${this.value(e.other)};`);
+    this.line(`${valueType(e.dtype)} ${t} = ${this.value(e.other)};`);
     this.open(`if (${e.tests.map((test) => this.test(test)).join(" && ")}) {`);
     const value = this.inBlock(() => this.value(e.value));
     this.line(`${t} = ${value};`);
@@ -496,10 +516,11 @@ interface Accumulator {
   step(acc: string, value: string): string;
 }
 
-/** Sums and products of f32 run in f64 unless they are short; extremes let NaN through. */
+/** Sums and products of f32 and below run in f64 unless they are short; extremes let NaN through. */
 function accumulator(kind: Reduce["kind"], dtype: DType, short = false): Accumulator {
-  const float = dtype === "f32" || dtype === "f64";
-  const wide: DType = dtype === "f32" && !short ? "f64" : dtype;
+  const float = isFloat(dtype);
+  const own = computeDType(dtype);
+  const wide: DType = own === "f32" && !short ? "f64" : own;
   if (kind === "sum") return { dtype: wide, init: "0", step: (a, v) => `${a} = ${a} + ${v}` };
   if (kind === "prod") return { dtype: wide, init: "1", step: (a, v) => `${a} = ${a} * ${v}` };
   const [sign, infinity] = kind === "max" ? [">", "-INFINITY"] : ["<", "INFINITY"];
@@ -517,5 +538,5 @@ function accumulator(kind: Reduce["kind"], dtype: DType, short = false): Accumul
 /** Whether a later candidate replaces the best so far: strictly better, or the first NaN. */
 function beats(kind: Reduce["kind"], value: string, best: string, dtype: DType): string {
   const better = `${value} ${kind === "argmax" ? ">" : "<"} ${best}`;
-  return dtype === "f32" || dtype === "f64" ? `(${better}) | ((${value} != ${value}) & (${best} == ${best}))` : better;
+  return isFloat(dtype) ? `(${better}) | ((${value} != ${value}) & (${best} == ${best}))` : better;
 }

@@ -1,6 +1,7 @@
-import { type DType, storedValue } from "../../core/dtype.ts";
+import { computeDType, type DType, isFloat as isFloatDType, isHalf, storedValue } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 
+/** Types of elements in memory. */
 export const ctype: Record<DType | "i64", string> = {
   f32: "float",
   f64: "double",
@@ -13,11 +14,25 @@ export const ctype: Record<DType | "i64", string> = {
   i64: "int64_t",
 };
 
-const isFloat = (d: DType | "i64") => d === "f32" || d === "f64";
+/** The type of a value in a kernel: one of a 16-bit dtype is a float that lies on the grid of that dtype. */
+export const valueType = (dtype: DType | "i64"): string => ctype[computeDType(dtype)];
+
+const isFloat = (d: DType | "i64") => d !== "i64" && isFloatDType(d);
+
+/** The value of an element in memory. */
+export const loadC = (element: string, dtype: DType): string =>
+  isHalf(dtype) ? `mnb_from_${dtype}(${element})` : element;
+
+/** What is stored for a value, which is rounded to a 16-bit dtype on the way. */
+export const storeC = (value: string, dtype: DType): string => (isHalf(dtype) ? `mnb_to_${dtype}(${value})` : value);
+
+/** A float on the grid of its dtype. */
+export const roundC = (value: string, dtype: DType): string => (isHalf(dtype) ? `mnb_round_${dtype}(${value})` : value);
 
 /** A literal of exactly the value that `dtype` stores for `given`. */
-export function constantC(given: number, dtype: DType): string {
-  const value = storedValue(given, dtype);
+export function constantC(given: number, stored: DType): string {
+  const value = storedValue(given, stored);
+  const dtype = computeDType(stored);
   if (isFloat(dtype)) {
     if (Number.isNaN(value)) return "NAN";
     if (!Number.isFinite(value)) return value > 0 ? "INFINITY" : "-INFINITY";
@@ -29,13 +44,17 @@ export function constantC(given: number, dtype: DType): string {
   return value === -(2 ** 31) ? "INT32_MIN" : value < 0 ? `(${value})` : `${value}`;
 }
 
-/** A conversion as the `cast` primitive defines it. */
-export function castC(x: string, from: DType | "i64", to: DType | "i64"): string {
+/** A conversion as the `cast` primitive defines it, but for the rounding to a 16-bit dtype. */
+export function convertC(x: string, from: DType | "i64", to: DType | "i64"): string {
   if (from === to) return x;
   if (to === "bool") return `(uint8_t)((${x}) != 0)`;
-  if (isFloat(from) && !isFloat(to)) return `mnb_${from}_to_${to}(${x})`;
-  return `(${ctype[to]})(${x})`;
+  if (isFloat(from) && !isFloat(to)) return `mnb_${computeDType(from)}_to_${to}(${x})`;
+  return valueType(from) === valueType(to) ? x : `(${valueType(to)})(${x})`;
 }
+
+/** A conversion as the `cast` primitive defines it. */
+export const castC = (x: string, from: DType | "i64", to: DType): string =>
+  from === to ? x : roundC(convertC(x, from, to), to);
 
 type Render = (args: readonly string[], dtype: DType) => string;
 
@@ -105,10 +124,18 @@ const calls: Record<string, Render> = {
   where: ([c, x, y]) => `(${c} ? ${x} : ${y})`,
 };
 
-/** An elementwise primitive applied to C expressions. */
-export function callC(name: string, args: readonly string[], argTypes: readonly DType[], dtype: DType): string {
-  if (name === "cast") return castC(args[0], argTypes[0], dtype);
+/** An elementwise primitive applied to C expressions; `rounds` tells whether a result still lacks its rounding. */
+export function callC(
+  name: string,
+  args: readonly string[],
+  argTypes: readonly DType[],
+  dtype: DType,
+): { readonly text: string; readonly rounds: boolean } {
+  if (name === "cast") return { text: convertC(args[0], argTypes[0], dtype), rounds: argTypes[0] !== dtype };
   const render = calls[name];
   if (!render) throw new ManabiError(`native: no C for ${name}`);
-  return render(args, dtype);
+  return { text: render(args, computeDType(dtype)), rounds: !exact.has(name) };
 }
+
+/** Their results are values of the dtype if their operands are. */
+const exact = new Set(["neg", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum", "where"]);

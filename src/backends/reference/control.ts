@@ -1,4 +1,4 @@
-import { storedValue, type TypedArray } from "../../core/dtype.ts";
+import { loadValues, storedValue, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { threefry2x32 } from "../../core/rng.ts";
 import { sizeOf } from "../../core/shape.ts";
@@ -20,7 +20,7 @@ export const control = {
     return out;
   },
 
-  data: ({ attrs: { data } }) => data,
+  data: ({ node, attrs: { data } }) => loadValues(data, node.dtype),
 
   input({ node: { dtype, shape } }) {
     throw new ManabiError(

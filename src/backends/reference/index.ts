@@ -1,25 +1,21 @@
-import { arrayType, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
+import { arrayType, dtypes, isHalf, loadValues, storeValues, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError, showShape } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
 import { type DataAttrs, type Node, reachable } from "../../graph/node.ts";
 import { printGraph } from "../../graph/print.ts";
-import { type ScanAttrs, scanPrim } from "../../primitives/control.ts";
 import { dataPrim } from "../../primitives/leaf.ts";
 import type { Backend } from "../backend.ts";
 import { makeProgram } from "./program.ts";
 
-const supported: ReadonlySet<DType> = new Set(dtypes.filter((d) => d !== "f16" && d !== "bf16"));
-
 /**
- * Plain loops over the nodes, f64 arithmetic rounded to each node's dtype: the oracle of the other backends, and what
- * runs where there is no compiler.
+ * Plain loops over the nodes, f64 arithmetic rounded to each node's dtype, to 16 bits by way of f32: the oracle of the
+ * other backends, and what runs where there is no compiler.
  */
 export const reference: Backend = {
   name: "reference",
   key: "reference",
-  dtypes: supported,
+  dtypes: new Set(dtypes),
   compile(graph) {
-    checkDtypes([...graph.inputs, ...graph.outputs]);
     const program = makeProgram(graph);
     const leaves = reachable(graph.outputs).filter((node) => node.prim === dataPrim);
     const held = leaves.map((node) => (node.attrs as DataAttrs).data);
@@ -27,8 +23,10 @@ export const reference: Backend = {
       run(inputs) {
         checkInputs(graph.inputs, inputs);
         const taken = new Set([...inputs, ...held]);
-        const results = program(inputs).map((value) => {
-          const own = taken.has(value) ? value.slice() : value;
+        const values = inputs.map((array, i) => loadValues(array, graph.inputs[i].dtype));
+        const results = program(values).map((value, i) => {
+          const { dtype } = graph.outputs[i];
+          const own = isHalf(dtype) ? storeValues(value, dtype) : taken.has(value) ? value.slice() : value;
           taken.add(own);
           return own;
         });
@@ -41,20 +39,6 @@ export const reference: Backend = {
     };
   },
 };
-
-function checkDtypes(roots: readonly Node[]): void {
-  for (const { prim, dtype, shape, attrs } of reachable(roots)) {
-    if (!supported.has(dtype))
-      throw new ManabiError(
-        `reference: ${dtype} is not supported (${prim.name} gives ${dtype}${showShape(shape)}); ` +
-          `it computes in ${[...supported].join(", ")}: cast to f32`,
-      );
-    if (prim === scanPrim) {
-      const { body } = attrs as ScanAttrs;
-      checkDtypes([...body.inputs, ...body.outputs]);
-    }
-  }
-}
 
 function checkInputs(nodes: readonly Node[], arrays: readonly TypedArray[]): void {
   if (arrays.length !== nodes.length)

@@ -1,4 +1,4 @@
-import { arrayType, type DType, isFloat, type TypedArray } from "../../core/dtype.ts";
+import { arrayType, computeDType, type DType, isFloat, type TypedArray } from "../../core/dtype.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
 import type { Primitive, Spec } from "../../graph/node.ts";
 import type { ScanBody } from "../../primitives/control.ts";
@@ -8,7 +8,7 @@ export interface Call<A extends object> {
   /** Shape and dtype of the result. */
   readonly node: Spec;
   readonly attrs: A;
-  /** Dense values of the inputs; the outputs of a `scan` stand one after the other. */
+  /** Dense values of the inputs, 16-bit floats as f32; the outputs of a `scan` stand one after the other. */
   readonly inputs: readonly TypedArray[];
   /** Shapes and dtypes of the node's inputs. */
   readonly specs: readonly Spec[];
@@ -27,14 +27,14 @@ type AttrsOf<P extends PrimitiveName> = (typeof primitives)[P] extends Primitive
 /** One kernel for each of the primitives `P`, with the attributes of each. */
 export type Kernels<P extends PrimitiveName> = { readonly [Q in P]: Kernel<AttrsOf<Q>> };
 
-/** A zeroed array for a value of this shape and dtype. */
-export const empty = ({ shape, dtype }: Spec): TypedArray => new (arrayType(dtype))(sizeOf(shape));
+/** A zeroed array for a value of this shape and dtype; 16-bit floats are f32 until the program rounds them. */
+export const empty = ({ shape, dtype }: Spec): TypedArray => new (arrayType(computeDType(dtype)))(sizeOf(shape));
 
 /** Zeroed cells that sum values of `dtype` exactly (integers, modulo 2^32) or in f64 (floats). */
 export const accumulator = (dtype: DType, size: number): Float64Array<ArrayBuffer> | Int32Array<ArrayBuffer> =>
   isFloat(dtype) ? new Float64Array(size) : new Int32Array(size);
 
-/** `values` rounded to the dtype of `node`. */
+/** `values` rounded to the dtype that `node` is computed in. */
 export function rounded(node: Spec, values: TypedArray): TypedArray {
   const out = empty(node);
   out.set(values);

@@ -1,4 +1,4 @@
-import type { TypedArray } from "../../core/dtype.ts";
+import { isHalf, loadValues, storeValues, type TypedArray } from "../../core/dtype.ts";
 import { type Node, reachable } from "../../graph/node.ts";
 import type { PrimitiveName } from "../../primitives/index.ts";
 import { contract } from "./contract.ts";
@@ -29,7 +29,10 @@ interface Step {
   readonly last: Node[];
 }
 
-/** Computes outputs from inputs. A result may be an input, the array of a data leaf, or another result. */
+/**
+ * Computes outputs from inputs. A result may be an input, the array of a data leaf, or another result. Values of 16-bit
+ * floats are f32 arrays that hold nothing but such values.
+ */
 export type Program = (inputs: readonly TypedArray[]) => TypedArray[];
 
 export function makeProgram({ inputs, outputs }: { inputs: readonly Node[]; outputs: readonly Node[] }): Program {
@@ -56,6 +59,9 @@ export function makeProgram({ inputs, outputs }: { inputs: readonly Node[]; outp
     for (const { node, kernel, attrs, inputs: specs, last } of steps) {
       const operands = specs.flatMap((input) => values.get(input) as TypedArray[]);
       const result = kernel({ node, attrs, inputs: operands, specs, prepare: makeProgram });
+      const { dtype } = node;
+      if (isHalf(dtype) && !Array.isArray(result) && !operands.includes(result))
+        result.set(loadValues(storeValues(result, dtype), dtype));
       values.set(node, Array.isArray(result) ? result : [result]);
       for (const done of last) values.delete(done);
     }

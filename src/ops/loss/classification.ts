@@ -4,6 +4,7 @@ import { type Shape, sameShape } from "../../core/shape.ts";
 import { iota } from "../../primitives/leaf.ts";
 import { customVjp, stopGradient } from "../grad.ts";
 import { Tensor, where } from "../tensor.ts";
+import { inFloat32 } from "../wide.ts";
 import { type ReductionOptions, reduced, sameForm } from "./reduction.ts";
 
 export interface NllOptions extends ReductionOptions {
@@ -100,13 +101,13 @@ class Labels {
  * Negative log likelihood of log-probabilities [n, c, d..] (or [c]) at class indices [n, d..]. An index that is no class
  * gives NaN.
  */
-export function nllLoss(logProbs: Tensor, target: Tensor, options: NllOptions = {}): Tensor {
+export const nllLoss = inFloat32((logProbs: Tensor, target: Tensor, options: NllOptions = {}): Tensor => {
   const { weight = null, ignoreIndex = -100 } = options;
   const { x, positions } = classScores("nllLoss", logProbs);
   const labels = new Labels("nllLoss", x, target, positions, ignoreIndex);
   const w = weight && classWeights("nllLoss", x, weight);
   return labels.reduce("nllLoss", labels.of(w ? x.mul(w) : x).neg(), w, positions, options);
-}
+});
 
 /**
  * log(sum over classes of e^(x - top)) for x [n, c, d..]. The gradient takes the exponentials again: to keep them would
@@ -121,7 +122,7 @@ const logSumExp = customVjp(
  * Cross-entropy of softmax(logits [n, c, d..]) (or [c]) and a target: class indices [n, d..], or probabilities in the
  * shape of the logits. An index that is no class gives NaN.
  */
-export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+export const crossEntropy = inFloat32((logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor => {
   const { weight = null, ignoreIndex = -100, labelSmoothing = 0 } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new ManabiError(`crossEntropy: labelSmoothing is ${labelSmoothing}; it must be within 0..1`);
@@ -152,10 +153,10 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
     losses = losses.mul(1 - labelSmoothing).add(even.mul(labelSmoothing / classes));
   }
   return labels.reduce("crossEntropy", losses, w, positions, options);
-}
+});
 
 /** Hinge loss of scores [n, c] (or [c]) and class indices [n]: mean over j of max(0, margin - x[y] + x[j])^p, j not y. */
-export function multiMarginLoss(logits: Tensor, target: Tensor, options: MultiMarginOptions = {}): Tensor {
+export const multiMarginLoss = inFloat32((logits: Tensor, target: Tensor, options: MultiMarginOptions = {}): Tensor => {
   const { p = 1, margin = 1, weight = null } = options;
   const { x, positions } = classScores("multiMarginLoss", logits);
   if (x.rank !== 2) throw new ShapeError(`multiMarginLoss: scores are [c] or [n, c], got ${showShape(x.shape)}`);
@@ -166,4 +167,4 @@ export function multiMarginLoss(logits: Tensor, target: Tensor, options: MultiMa
   const losses = (p === 2 ? violation.square() : violation).mean(1);
   const counted = where(labels.stray.or(labels.counts.not()), Number.NaN, w ? losses.mul(labels.of(w)) : losses);
   return reduced("multiMarginLoss", counted.reshape(positions), options);
-}
+});
