@@ -17,17 +17,15 @@ const views = new Set<string>(["reshape", "permute", "broadcast", "slice"] satis
 const widened = (x: Node): Node =>
   views.has(x.prim.name) ? makeNode(x.prim, [widened(x.inputs[0])], x.attrs) : cast(x, "f32");
 
-/** Instructions compute 16-bit floats in f32 and round once. */
+const products = new Set<string>(["dot", "conv", "convInputGrad", "convWeightGrad"] satisfies PrimitiveName[]);
+
+/** Instructions compute 16-bit floats in f32 and round once. Products of bf16 lose nothing at medium precision. */
 const inFloat32: Rule = (node) => {
   if (!node.inputs.some((x) => isHalf(x.dtype))) return null;
-  return cast(
-    makeNode(
-      node.prim,
-      node.inputs.map((x) => (isHalf(x.dtype) ? widened(x) : x)),
-      node.attrs,
-    ),
-    node.dtype,
-  );
+  const exact = products.has(node.prim.name) && node.inputs.every((x) => x.dtype === "bf16");
+  const attrs = exact ? { ...node.attrs, precision: "medium" } : node.attrs;
+  const wide = node.inputs.map((x) => (isHalf(x.dtype) ? widened(x) : x));
+  return cast(makeNode(node.prim, wide, attrs), node.dtype);
 };
 
 const constantOf = (x: Node): number | null => (x.prim.name === "constant" ? (x.attrs as ConstantAttrs).value : null);
