@@ -1,3 +1,4 @@
+import { factsOf, type InstructionFacts } from "../../compiler/cost.ts";
 import type { Buffer } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
@@ -84,13 +85,16 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   });
 
   const launch = makeLaunch(tape, outputs, plan.bytes, arena);
+  let facts: readonly InstructionFacts[] | null = null;
   return {
+    arenaBytes: plan.bytes,
     run: (inputs) => launch(inputs, runtime.run),
     describe: () => printSchedule(instructions),
     profile(inputs) {
-      const seconds = new Float64Array(instructions.length);
-      launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
-      return instructions.map((i, at) => ({ instruction: printSchedule([i]), seconds: seconds[at] }));
+      facts ??= factsOf(instructions);
+      const seconds = new Float64Array(facts.length);
+      const results = launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
+      return { results, timings: facts.map((fact, at) => ({ ...fact, seconds: seconds[at] })) };
     },
   };
 }

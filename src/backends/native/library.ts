@@ -20,7 +20,7 @@ export interface Runtime {
   setThreads(count: number): number;
   /** Runs a tape; throws what the run time reports. `held` are arrays that only the tape refers to: they stay alive. */
   run(tape: number, words: number, slots: number, held: readonly TypedArray[]): void;
-  /** Seconds of each top-level instruction are added to `seconds`. */
+  /** Seconds of each instruction, each loop before its body, are added to `seconds`. */
   runTimed(tape: number, words: number, slots: number, seconds: Float64Array): void;
   alloc(bytes: number): number;
   free(address: number, bytes: number): void;
