@@ -8,7 +8,7 @@ type Koffi = typeof import("koffi");
 let koffi: Koffi | null = null;
 
 /** Loaded when it is first needed: where there is no prebuilt binary of it, the other backends still work. */
-function foreign(): Koffi {
+export function foreign(): Koffi {
   koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
   return koffi;
 }
