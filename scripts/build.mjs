@@ -12,7 +12,8 @@ cpSync(join(root, native, "kernel.h"), join(root, "dist", native, "kernel.h"));
 const isCode = (file) => /\.(ts|js)$/.test(file);
 for (const folder of [`${native}/runtime`, `${native}/machine`, "src/bench/peers"]) {
   const [from, to] = [join(root, folder), join(root, "dist", folder)];
-  if (existsSync(to)) for (const file of readdirSync(to)) if (!isCode(file)) rmSync(join(to, file), { recursive: true });
+  if (existsSync(to))
+    for (const file of readdirSync(to)) if (!isCode(file)) rmSync(join(to, file), { recursive: true });
   cpSync(from, to, { recursive: true, filter: (file) => !file.endsWith(".ts") });
 }
 

@@ -67,9 +67,12 @@ export function measureMachine(threads: number, tell: (what: string) => void = (
     tell(`memory, ${kind}`);
     return memory(kind, (count) => largest / count);
   };
-  const bf16 = ([["dotBf16", "AVX512-BF16"], ["tileBf16", "AMX"]] as const).flatMap(([kind, name]) =>
-    meter.flopsPerRound(kind) ? [{ name, ...flops(kind, `bf16, ${name}`) }] : [],
-  );
+  const bf16 = (
+    [
+      ["dotBf16", "AVX512-BF16"],
+      ["tileBf16", "AMX"],
+    ] as const
+  ).flatMap(([kind, name]) => (meter.flopsPerRound(kind) ? [{ name, ...flops(kind, `bf16, ${name}`) }] : []));
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     threads,
@@ -137,8 +140,7 @@ export const roofAt = (peaks: MachinePeaks, intensity: number): number =>
   Math.min(peaks.f32.all, intensity * bandwidth(peaks));
 
 /** The fastest way to use main memory, bytes/s. */
-export const bandwidth = ({ memory }: MachinePeaks): number =>
-  Math.max(...Object.values(memory).map(({ all }) => all));
+export const bandwidth = ({ memory }: MachinePeaks): number => Math.max(...Object.values(memory).map(({ all }) => all));
 
 /** Seconds below which a kernel cannot stay if its operands come from main memory. */
 export const leastSeconds = (peaks: MachinePeaks, flops: number, bytes: number): number =>

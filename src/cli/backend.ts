@@ -8,6 +8,8 @@ export interface BackendOptions {
   readonly threads?: string;
 }
 
+const threadsHelp = "threads of the native backend (default: all cores)";
+
 /** Adds `--backend` and `--threads`. */
 export const withBackend = (command: Command): Command =>
   command
@@ -16,7 +18,10 @@ export const withBackend = (command: Command): Command =>
         .choices(["auto", "native", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the native backend (default: all cores)");
+    .option("--threads <n>", threadsHelp);
+
+/** Adds `--threads`, for commands that need the native backend. */
+export const withThreads = (command: Command): Command => command.option("--threads <n>", threadsHelp);
 
 /** Puts the options into force. */
 export function chooseBackend({ backend = "auto", threads }: BackendOptions): void {

@@ -1,0 +1,73 @@
+import { setBackend, threadCount } from "../backends/select.ts";
+import { captureRuns } from "../bench/capture.ts";
+import { type MachinePeaks, measureMachine } from "../bench/machine.ts";
+import { peakMemory } from "../bench/memory.ts";
+import { type ProgramProfile, profilePrograms } from "../bench/profile.ts";
+import { ManabiError } from "../core/errors.ts";
+import type { ProgramRun } from "../ops/jit.ts";
+import type { ArgSpec, ArgValues } from "../train/args.ts";
+import { Output } from "../train/output.ts";
+import { chooseBackend } from "./backend.ts";
+import { announceCompiling } from "./compiling.ts";
+import { loadRecipe, recipeArgs } from "./recipes.ts";
+import type { Shell } from "./shell.ts";
+
+/** Runs of a program before those that are timed. */
+const warmup = 3;
+
+/** Chooses what can be profiled: the native backend. Returns where progress is told, stderr in every mode, since stdout
+ *  is for the result. */
+export function prepareMeasuring({ stderr }: Shell, { threads }: { readonly threads?: string }): Output {
+  const output = new Output({ stdout: stderr, stderr });
+  announceCompiling(output);
+  setBackend("native");
+  chooseBackend({ backend: "native", threads });
+  return output;
+}
+
+/** The machine's peaks, with progress, and a word where other work spoils them. */
+export function measurePeaks(output: Output): MachinePeaks {
+  const threads = threadCount();
+  const peaks = measureMachine(threads, (what) => output.status(`measuring ${what} ...`));
+  if (peaks.load > threads / 2)
+    output.warn(
+      `the load average is ${peaks.load.toFixed(1)}: other processes are at work, and what is measured may be too low`,
+    );
+  return peaks;
+}
+
+export interface RecipeProfile {
+  readonly name: string;
+  readonly title: string;
+  readonly command: string;
+  readonly args: ArgValues<ArgSpec>;
+  readonly runs: readonly ProgramRun[];
+  readonly programs: readonly ProgramProfile[];
+  readonly peakBytes: number;
+}
+
+/** Runs a recipe until `count` runs of its training step have been timed. `command` is the command's name. */
+export async function profileRecipe(
+  command: string,
+  name: string,
+  words: readonly string[],
+  { smoke = false, count }: { readonly smoke?: boolean; readonly count: number },
+  output: Output,
+  peaks: () => MachinePeaks,
+): Promise<RecipeProfile> {
+  const recipe = await loadRecipe(name);
+  const args = recipeArgs(command, recipe, words, smoke);
+  output.status(`running ${name} until ${count} steps are timed ...`);
+  const runs = await captureRuns(recipe, args, { name, steps: count, warmup, output });
+  if (runs.length === 0)
+    throw new ManabiError(
+      `${name} ended before a jitted function had run more than ${warmup} times; give it more to do`,
+    );
+  // The peaks come after: their arrays would count as memory of the recipe.
+  const peakBytes = peakMemory();
+  const line = [command, name, ...words, ...(smoke ? ["--smoke"] : [])];
+  return {
+    ...{ name, title: recipe.title, command: `manabi ${line.join(" ")}`, args, runs, peakBytes },
+    programs: profilePrograms(runs, peaks()),
+  };
+}
