@@ -13,7 +13,7 @@ interface PeerKind {
 const here = (file: string): string => fileURLToPath(new URL(`./peers/${file}`, import.meta.url));
 
 const python = (precision: "f32" | "bf16"): PeerKind => ({
-  command: (threads) => ["python3", here("pytorch.py"), String(threads), precision],
+  command: (threads) => ["python3", here("pytorch-peer.py"), String(threads), precision],
   install: "pip install torch torchvision",
 });
 

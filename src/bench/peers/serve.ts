@@ -21,7 +21,7 @@ export interface PeerModule {
   connect(load: Load, threads: number): Promise<Library>;
 }
 
-/** Answers requests on stdin, one JSON object a line, as `pytorch.py` does; runs in a process of its own. */
+/** Answers requests on stdin, one JSON object a line, as `pytorch-peer.py` does; runs in a process of its own. */
 export async function serve({ connect }: PeerModule, load: Load, threads: number): Promise<void> {
   // Some libraries greet on stdout, which is for answers.
   const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);

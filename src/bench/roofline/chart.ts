@@ -8,6 +8,8 @@ import { showFlops, showRate } from "./units.ts";
 
 /** Units of the view box. */
 const size = { width: 960, height: 560, left: 66, right: 22, top: 18, bottom: 50 };
+/** Kernels below this share of the time are left out of the picture: there are many, and they do not matter. */
+const leastShare = 0.001;
 /** Kernels that get a number in the picture: those that take the most time. */
 const numbered = 14;
 
@@ -54,7 +56,7 @@ export function rooflineChart(peaks: MachinePeaks, kernels: readonly KernelProfi
     ...peaks.caches.map(({ level, read }) => ({ name: `L${level} cache, ${cores}`, value: read.all, main: false })),
   ]);
   const marks = kernels.flatMap((kernel, i) =>
-    kernel.intensity !== null && kernel.flopsPerSecond
+    kernel.intensity !== null && kernel.flopsPerSecond && kernel.share >= leastShare
       ? [{ kernel, number: i + 1, x: kernel.intensity, y: kernel.flopsPerSecond }]
       : [],
   );
@@ -171,7 +173,7 @@ ${lines.map(
   }) => html`<text class="number-label" x="${round(x)}" y="${round(y)}" text-anchor="middle" dy="0.36em">${text}</text>
 `,
 )}</svg>
-${used.length > 0 && html`<figcaption>${used.map((family) => html`<span class="key"><svg class="symbol s${families.indexOf(family)}" viewBox="-9 -9 18 18" aria-hidden="true"><path d="${symbol(shapes[family], 110)()}"/></svg>${family}</span>`)}<span>area: share of the time · numbers: rows of the table</span></figcaption>`}
+${used.length > 0 && html`<figcaption>${used.map((family) => html`<span class="key"><svg class="symbol s${families.indexOf(family)}" viewBox="-9 -9 18 18" aria-hidden="true"><path d="${symbol(shapes[family], 110)()}"/></svg>${family}</span>`)}<span>area: share of the time, from ${leastShare * 100} % · numbers: rows of the table</span></figcaption>`}
 </figure>`;
 }
 

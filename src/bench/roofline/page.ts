@@ -21,7 +21,7 @@ export interface ProfiledRecipe {
 const tableRows = 60;
 
 /** Rules that only this page needs. */
-const style = `.roofline text{font-size:13px}.roofline .axis{font-size:13.5px}
+const style = `.roofline{margin-bottom:22px}.roofline text{font-size:13px}.roofline .axis{font-size:13.5px}
 .roof{fill:none;stroke:var(--soft);stroke-width:1.4;stroke-dasharray:6 4}.roof.main{stroke:var(--text);stroke-width:2.6;stroke-dasharray:none}
 .roofline .roof-label{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}.roofline .roof-label.main{fill:var(--text);font-weight:650}
 .mark{fill:currentColor;fill-opacity:.62;stroke:currentColor;stroke-width:1.4}
@@ -65,7 +65,7 @@ function tiles(step: ProgramProfile, peakBytes: number): Markup {
   const { seconds, flops, roofline, arenaBytes, variableBytes, variables } = step;
   return html`<dl class="tiles">${[
     tile("Time of a step", showSeconds(seconds), `median of ${step.runs}`),
-    tile("Rate", showFlops(flops / seconds), `${magnitude(flops)}FLOP a step`),
+    tile("FLOP/s", magnitude(flops / seconds), `${magnitude(flops)}FLOP a step`),
     tile("Share of the roofline", showShare(roofline), "weighted by time"),
     tile(
       "Planned memory",
@@ -89,15 +89,15 @@ ${explanation(peaks)}
 ${rooflineChart(peaks, kernels)}
 <h3>Kernels, longest first</h3>
 <div class="scroll"><table class="kernels"><thead><tr><th class="number">#</th><th>kernel</th><th>shape</th><th class="number">calls</th><th class="number">time</th><th class="number">share</th><th></th><th class="number">FLOP/s</th><th class="number">bytes/s</th><th class="number">of the roof</th></tr></thead>
-<tbody>${kernels.slice(0, tableRows).map(kernelRow)}</tbody>
+<tbody>${kernels.slice(0, tableRows).map((kernel, i) => kernelRow(kernel, i, kernels[0].share))}</tbody>
 ${kernels.length > tableRows && html`<tfoot><tr><td></td><td colspan="4">${count(kernels.length - tableRows)} more</td><td class="number">${showShare(kernels.slice(tableRows).reduce((sum, k) => sum + k.share, 0))}</td><td colspan="4"></td></tr></tfoot>`}</table></div>
 </section>
 `;
 }
 
-const kernelRow = (kernel: KernelProfile, i: number): Markup => {
+const kernelRow = (kernel: KernelProfile, i: number, most: number): Markup => {
   const { name, shape, calls, seconds, share, flopsPerSecond, bytesPerSecond, roofline, text } = kernel;
-  return html`<tr title="${text}"><td class="number">${i + 1}</td><td><code>${name}</code></td><td class="shape">${shape}</td><td class="number">${count(calls)}</td><td class="number">${showSeconds(seconds)}</td><td class="number">${showShare(share)}</td><td><span class="bar" style="width:${Math.round(share * 120)}px"></span></td><td class="number">${flopsPerSecond ? magnitude(flopsPerSecond) : "-"}</td><td class="number">${bytesPerSecond ? magnitude(bytesPerSecond) : "-"}</td><td class="number">${showShare(roofline)}</td></tr>
+  return html`<tr title="${text}"><td class="number">${i + 1}</td><td><code>${name}</code></td><td class="shape">${shape}</td><td class="number">${count(calls)}</td><td class="number">${showSeconds(seconds)}</td><td class="number">${showShare(share)}</td><td><span class="bar" style="width:${Math.round((share / most) * 90)}px"></span></td><td class="number">${flopsPerSecond ? magnitude(flopsPerSecond) : "-"}</td><td class="number">${bytesPerSecond ? magnitude(bytesPerSecond) : "-"}</td><td class="number">${showShare(roofline)}</td></tr>
 `;
 };
 

@@ -1,8 +1,9 @@
-"""PyTorch side of `manabi bench`: pytorch.py THREADS f32|bf16
+"""PyTorch side of `manabi bench`: pytorch-peer.py THREADS f32|bf16
 
 Reads one JSON request a line: a case with its sizes (see src/bench/works), and either "runs" and "inner" (calls per
 timed run), answered by {"seconds": [...]}, or "peak": runs, answered by {"bytes": most memory the process has held}.
 What it cannot do is answered by {"unable": reason}. Eager, default settings; bf16 is autocast on the CPU.
+The hyphen in this file's name keeps others from importing it: the folder of a script is on Python's path.
 """
 import json
 import resource
@@ -198,3 +199,5 @@ for line in sys.stdin:
         print(json.dumps(answer(request, made[key])), flush=True)
     except Unable as reason:
         print(json.dumps({"unable": str(reason)}), flush=True)
+    except Exception as error:  # such as no memory: the other works go on
+        print(json.dumps({"unable": f"{type(error).__name__}: {error}"}), flush=True)
