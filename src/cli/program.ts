@@ -36,6 +36,7 @@ export async function runCli(words: readonly string[], io: Pick<Shell, "stdout" 
     .description("Deep learning, whole, in TypeScript.")
     .version(await packageVersion(), "-v, --version", "print the version")
     .option("--debug", "show where an error comes from")
+    .enablePositionalOptions() // a command below a command has options of its own
     .addHelpText("after", examples);
   for (const command of commands) program.addCommand(command(shell));
   for (const command of withSubcommands(program))

@@ -273,7 +273,7 @@ function opShape({ name, params, buffers }: OpInstruction): string {
   if (base.startsWith("conv")) {
     const { n, c, o, groups, x, w, stride } = convGeometry(params);
     const step = Math.max(...stride);
-    const plain = (list: readonly number[]) => sizes(list.slice(list.findIndex((_, i) => x[i] > 1)));
+    const plain = (list: readonly number[]) => sizes(list.slice(list.findIndex((_, i) => x[i] > 1 || w[i] > 1)));
     return `${n}x${c}x${plain(x)} ${c}-${o} ${plain(w)}${step > 1 ? `/${step}` : ""}${groups > 1 ? ` g${groups}` : ""}`;
   }
   return String(Math.max(...buffers.map(({ size }) => size)));

@@ -21,7 +21,7 @@ export interface ProfiledRecipe {
 const tableRows = 60;
 
 /** Rules that only this page needs. */
-const style = `.roofline{margin-bottom:22px}.roofline text{font-size:13px}.roofline .axis{font-size:13.5px}
+const style = `.roofline{margin-bottom:22px}.roofline .scroll>svg{min-width:720px}.roofline text{font-size:13px}.roofline .axis{font-size:13.5px}
 .roof{fill:none;stroke:var(--soft);stroke-width:1.4;stroke-dasharray:6 4}.roof.main{stroke:var(--text);stroke-width:2.6;stroke-dasharray:none}
 .roofline .roof-label{paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}.roofline .roof-label.main{fill:var(--text);font-weight:650}
 .mark{fill:currentColor;fill-opacity:.62;stroke:currentColor;stroke-width:1.4}

@@ -33,6 +33,7 @@ export const benchCommand = (shell: Shell): Command =>
     .option("--rounds <n>", "rounds; the median counts", "7")
     .option("--list", "print the names of the works and do nothing")
     .option("--json", "print JSON")
+    .enablePositionalOptions()
     .addCommand(machineCommand(shell))
     .addHelpText(
       "after",
