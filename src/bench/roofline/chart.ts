@@ -30,11 +30,12 @@ export function rooflineChart(peaks: MachinePeaks, kernels: readonly KernelProfi
 `;
   const roof = (path: string, main: boolean) => html`<path class="roof${main && " main"}" d="${path}"/>
 `;
-  const roofLabel = (
-    label: string,
-    at: string,
-    main: boolean,
-  ) => html`<text class="roof-label${main && " main"}" transform="${at}">${label}</text>
+  const roofLabel = ({
+    label,
+    at,
+    anchor,
+    main,
+  }: (typeof roofs)[number]) => html`<text class="roof-label${main && " main"}" transform="${at}" text-anchor="${anchor}">${label}</text>
 `;
   const mark = ({ kernel, number, disc }: (typeof marks)[number]) => {
     const { family, name, shape, flopsPerSecond, share } = kernel;

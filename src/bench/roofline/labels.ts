@@ -43,7 +43,7 @@ export class LabelSpace {
   along(places: readonly Point[], angle: number, width: number): Point {
     // Text that rises is a row of boxes.
     const boxes = ({ x, y }: Point): Box[] =>
-      Array.from({ length: Math.ceil(width / digit) }, (_, i) => {
+      Array.from({ length: Math.round(width / digit) }, (_, i) => {
         const at = (i + 0.5) * digit;
         return boxAround({ x: x + at * Math.cos(angle), y: y + at * Math.sin(angle) - height / 3 }, digit);
       });
