@@ -7,6 +7,7 @@ import { ManabiError } from "../core/errors.ts";
 import type { ProgramRun } from "../ops/jit.ts";
 import type { ArgSpec, ArgValues } from "../train/args.ts";
 import { Output } from "../train/output.ts";
+import type { Recipe } from "../train/recipe.ts";
 import { chooseBackend } from "./backend.ts";
 import { announceCompiling } from "./compiling.ts";
 import { loadRecipe, recipeArgs } from "./recipes.ts";
@@ -36,38 +37,50 @@ export function measurePeaks(output: Output): MachinePeaks {
   return peaks;
 }
 
-export interface RecipeProfile {
+/** A recipe with its arguments, and the command line that says so. */
+export interface Target {
   readonly name: string;
   readonly title: string;
   readonly command: string;
+  readonly recipe: Recipe;
   readonly args: ArgValues<ArgSpec>;
-  readonly runs: readonly ProgramRun[];
-  readonly programs: readonly ProgramProfile[];
-  readonly peakBytes: number;
 }
 
-/** Runs a recipe until `count` runs of its training step have been timed. `command` is the command's name. */
-export async function profileRecipe(
+/** The recipe that the words after `command` name. */
+export async function findTarget(
   command: string,
   name: string,
   words: readonly string[],
-  { smoke = false, count }: { readonly smoke?: boolean; readonly count: number },
-  output: Output,
-  peaks: () => MachinePeaks,
-): Promise<RecipeProfile> {
+  smoke = false,
+): Promise<Target> {
   const recipe = await loadRecipe(name);
   const args = recipeArgs(command, recipe, words, smoke);
+  const line = ["manabi", command, name, ...words, ...(smoke ? ["--smoke"] : [])].join(" ");
+  return { name, title: recipe.title, command: line, recipe, args };
+}
+
+export interface RecipeProfile extends Omit<Target, "recipe"> {
+  readonly machine: MachinePeaks;
+  readonly programs: readonly ProgramProfile[];
+  /** Most bytes of main memory that the process held. */
+  readonly peakBytes: number;
+}
+
+/** Runs a recipe until `count` runs of its training step have been timed, then measures the machine. */
+export async function profileTarget(
+  { recipe, ...target }: Target,
+  count: number,
+  output: Output,
+): Promise<{ readonly profile: RecipeProfile; readonly runs: readonly ProgramRun[] }> {
+  const { name, args } = target;
   output.status(`running ${name} until ${count} steps are timed ...`);
   const runs = await captureRuns(recipe, args, { name, steps: count, warmup, output });
   if (runs.length === 0)
     throw new ManabiError(
       `${name} ended before a jitted function had run more than ${warmup} times; give it more to do`,
     );
-  // The peaks come after: their arrays would count as memory of the recipe.
+  // Before the machine is measured, whose arrays would count as memory of the recipe.
   const peakBytes = peakMemory();
-  const line = [command, name, ...words, ...(smoke ? ["--smoke"] : [])];
-  return {
-    ...{ name, title: recipe.title, command: `manabi ${line.join(" ")}`, args, runs, peakBytes },
-    programs: profilePrograms(runs, peaks()),
-  };
+  const machine = measurePeaks(output);
+  return { profile: { ...target, machine, programs: profilePrograms(runs, machine), peakBytes }, runs };
 }

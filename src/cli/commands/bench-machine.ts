@@ -5,7 +5,7 @@ import { rooflinePage } from "../../bench/roofline/page.ts";
 import { writeAtomic } from "../../io/atomic.ts";
 import { packageVersion } from "../../train/environment.ts";
 import { withThreads } from "../backend.ts";
-import { measurePeaks, prepareMeasuring, profileRecipe } from "../profiling.ts";
+import { findTarget, measurePeaks, prepareMeasuring, profileTarget } from "../profiling.ts";
 import { recipeNames } from "../recipes.ts";
 import { outputOf, printJson, type Shell, table, UsageError, wholeNumber } from "../shell.ts";
 
@@ -39,34 +39,24 @@ Examples:
   manabi bench machine
   manabi bench machine --recipe mnist-resnet --batch-size 256 --out mnist.html`,
     )
-    .action((words: string[], options: Options) => machine(shell, words, options));
+    .action((words: string[], options: Options) => run(shell, words, options));
 
-async function machine(shell: Shell, words: readonly string[], options: Options): Promise<void> {
+async function run(shell: Shell, words: readonly string[], options: Options): Promise<void> {
   const { recipe, out } = options;
   const count = wholeNumber("--runs", options.runs);
   if (recipe === undefined && words.length)
     throw new UsageError(`"${words[0]}" is an option of no recipe; name one with --recipe (${recipeNames.join(", ")})`);
   if (extname(out) !== ".html") throw new UsageError(`--out is "${out}"; the page is a .html file`);
-  const progress = prepareMeasuring(shell, options);
-  // The recipe first: its memory is measured, and the arrays of the measurement would count.
-  let peaks: ReturnType<typeof measurePeaks> | undefined;
-  const measure = () => {
-    peaks ??= measurePeaks(progress);
-    return peaks;
-  };
-  const profile =
-    recipe === undefined
-      ? null
-      : await profileRecipe("bench machine --recipe", recipe, words, { count }, progress, measure);
-  const measured = measure();
-  await writeAtomic(out, rooflinePage(await packageVersion(), measured, profile));
-  if (options.json) {
-    const { runs: _, ...rest } = profile ?? { runs: null };
-    return printJson(shell, { machine: measured, recipe: profile && rest, files: [out] });
-  }
+  const target = recipe === undefined ? null : await findTarget("bench machine --recipe", recipe, words);
   const output = outputOf(shell, options);
-  const rows = machineRows(measured).map(({ what, one, all }) => [what, one, all]);
-  output.info(`${measured.cpu}, ${measured.threads} threads, load average ${measured.load.toFixed(1)}\n`);
+  const progress = prepareMeasuring(shell, options);
+  const profile = target && (await profileTarget(target, count, progress)).profile;
+  const machine = profile?.machine ?? measurePeaks(progress);
+  await writeAtomic(out, rooflinePage(await packageVersion(), machine, profile));
+  if (options.json) return printJson(shell, { machine, recipe: profile, files: [out] });
+  const { cpu, threads, load } = machine;
+  const rows = machineRows(machine).map(({ what, one, all }) => [what, one, all]);
+  output.info(`${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, load average ${load.toFixed(1)}\n`);
   output.info(table(["what", "one core", "all cores"], rows, ["one core", "all cores"]));
   output.info(`\nwritten: ${out}`);
 }

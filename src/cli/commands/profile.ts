@@ -1,15 +1,15 @@
 import { extname } from "node:path";
 import { Command } from "commander";
-import type { MachinePeaks } from "../../bench/machine.ts";
 import type { ProgramProfile } from "../../bench/profile.ts";
 import { rooflinePage } from "../../bench/roofline/page.ts";
 import { showFlops, showRate, showSeconds, showShare } from "../../bench/roofline/units.ts";
 import { traceOf } from "../../bench/trace.ts";
 import { writeAtomic } from "../../io/atomic.ts";
+import type { ProgramRun } from "../../ops/jit.ts";
 import { packageVersion } from "../../train/environment.ts";
 import { magnitude } from "../../train/report/format.ts";
 import { withThreads } from "../backend.ts";
-import { measurePeaks, prepareMeasuring, profileRecipe, type RecipeProfile } from "../profiling.ts";
+import { findTarget, prepareMeasuring, profileTarget, type RecipeProfile } from "../profiling.ts";
 import { generalRecipe, recipeNames, recipeWords } from "../recipes.ts";
 import { outputOf, printJson, type Shell, showBytes, table, UsageError, wholeNumber } from "../shell.ts";
 
@@ -44,14 +44,9 @@ Examples:
   manabi profile mnist-resnet --batch-size 256 --threads 1 --out step.json      (and step.html)
   manabi profile --data photos --model resnet50 --batch-size 8 --json`,
     )
-    .action((first: string | undefined, words: string[], options: Options) => profile(shell, first, words, options));
+    .action((first: string | undefined, words: string[], options: Options) => run(shell, first, words, options));
 
-async function profile(
-  shell: Shell,
-  first: string | undefined,
-  words: readonly string[],
-  options: Options,
-): Promise<void> {
+async function run(shell: Shell, first: string | undefined, words: readonly string[], options: Options): Promise<void> {
   const { name, rest } = recipeWords(first, words);
   if (name === null && rest.length === 0)
     throw new UsageError(
@@ -62,28 +57,21 @@ async function profile(
   const { out } = options;
   if (out !== undefined && extname(out) !== ".json")
     throw new UsageError(`--out is "${out}"; the trace is a .json file, and the page beside it gets .html`);
-  const progress = prepareMeasuring(shell, options);
-  let peaks: MachinePeaks | undefined;
-  const found = await profileRecipe("profile", name ?? generalRecipe, rest, { ...options, count }, progress, () => {
-    peaks = measurePeaks(progress);
-    return peaks;
-  });
-  const machine = peaks as MachinePeaks;
+  const target = await findTarget("profile", name ?? generalRecipe, rest, options.smoke);
   const output = outputOf(shell, options);
-  const files = out === undefined ? [] : await writeFiles(out, found, machine);
-  if (options.json) {
-    const { runs: _, ...rest } = found;
-    return printJson(shell, { ...rest, machine, files });
-  }
-  for (const program of found.programs) output.info(`${describe(program, top)}\n`);
-  output.info(`most memory held by the process: ${showBytes(found.peakBytes)}`);
+  const { profile, runs } = await profileTarget(target, count, prepareMeasuring(shell, options));
+  const files = out === undefined ? [] : await writeFiles(out, profile, runs);
+  if (options.json) return printJson(shell, { ...profile, files });
+  for (const program of profile.programs) output.info(`${describe(program, top)}\n`);
+  output.info(`most memory held by the process: ${showBytes(profile.peakBytes)}`);
   for (const file of files) output.info(`written: ${file}`);
 }
 
-async function writeFiles(out: string, found: RecipeProfile, peaks: MachinePeaks): Promise<string[]> {
+/** The trace, and beside it the page. */
+async function writeFiles(out: string, profile: RecipeProfile, runs: readonly ProgramRun[]): Promise<string[]> {
   const page = `${out.slice(0, -".json".length)}.html`;
-  await writeAtomic(out, JSON.stringify(traceOf(found.command, found.runs)));
-  await writeAtomic(page, rooflinePage(await packageVersion(), peaks, found));
+  await writeAtomic(out, JSON.stringify(traceOf(profile.command, runs)));
+  await writeAtomic(page, rooflinePage(await packageVersion(), profile.machine, profile));
   return [out, page];
 }
 
