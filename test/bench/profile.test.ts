@@ -9,6 +9,7 @@ import { LabelSpace } from "../../src/bench/roofline/labels.ts";
 import { rooflinePage } from "../../src/bench/roofline/page.ts";
 import { showFlops, showRate, showSeconds, showShare } from "../../src/bench/roofline/units.ts";
 import { traceOf } from "../../src/bench/trace.ts";
+import { Decoder, VisionTransformer } from "../../src/bench/works/networks.ts";
 import type { ProgramRun } from "../../src/ops/jit.ts";
 
 const rate = (one: number, all: number) => ({ one, all });
@@ -177,6 +178,11 @@ describe("works", () => {
     assert.equal(findWorks(["GEMM 12x512x64x512"])[0].flops, 2 * 12 * 512 * 64 * 512);
     // 8 images, 56x56 results, 5x5 taps, 144 channels.
     assert.equal(findWorks(["depthwise 144 56 5x5/2 forward"])[0].flops, 2 * 8 * 144 * 28 * 28 * 25);
+  });
+  test("transformers are of the size that their papers and the peers' own have", () => {
+    assert.equal(new VisionTransformer().parameterCount, 86_567_656);
+    // GPT-2 small has 124,439,808 with a context of 1024.
+    assert.equal(new Decoder(50257, 512).parameterCount, 124_439_808 - 512 * 768);
   });
   test("means are geometric, over what both did", () => {
     const row = (ours: number, theirs: number | null): Row => ({
