@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { unknownName } from "../core/errors.ts";
+import { ManabiError, unknownName } from "../core/errors.ts";
 import { type Answer, Peer } from "./peer.ts";
 import { median } from "./profile.ts";
 import { groups, type Work, works } from "./works/index.ts";
@@ -92,7 +92,7 @@ async function seconds(
     ours.push(time(run, inner));
     for (const peer of peers) {
       if (unable.has(peer.kind)) continue;
-      const answer = await peer.ask({ ...work.request, runs: 1, inner });
+      const answer = await ask(peer, { ...work.request, runs: 1, inner });
       if ("seconds" in answer) theirs.set(peer.kind, [...(theirs.get(peer.kind) ?? []), ...answer.seconds]);
       else unable.set(peer.kind, reason(answer));
     }
@@ -119,11 +119,21 @@ async function memory(
   for (const { kind } of peers) {
     tell(`${kind} in a process of its own`);
     const fresh = await Peer.start(kind, threads);
-    const answer = await fresh.ask({ ...work.request, peak: memoryRuns });
+    const answer = await ask(fresh, { ...work.request, peak: memoryRuns });
     fresh.stop();
     theirs.set(kind, "bytes" in answer ? answer.bytes : reason(answer));
   }
   return { ours: Number(stdout), theirs };
+}
+
+/** A peer's answer; that a peer has died of a work must not lose the results of the others. */
+async function ask(peer: Peer, request: Parameters<Peer["ask"]>[0]): Promise<Answer> {
+  try {
+    return await peer.ask(request);
+  } catch (error) {
+    if (error instanceof ManabiError) return { unable: error.message };
+    throw error;
+  }
 }
 
 const reason = (answer: Answer): string => ("unable" in answer ? answer.unable : "it does not tell");

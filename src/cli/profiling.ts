@@ -16,10 +16,13 @@ import type { Shell } from "./shell.ts";
 /** Runs of a program before those that are timed. */
 const warmup = 3;
 
-/** Chooses what can be profiled: the native backend. Returns where progress is told, stderr in every mode, since stdout
- *  is for the result. */
-export function prepareMeasuring({ stderr }: Shell, { threads }: { readonly threads?: string }): Output {
-  const output = new Output({ stdout: stderr, stderr });
+/** Chooses what can be measured: the native backend. Returns where to tell things; with `json` that is stderr alone,
+ *  since stdout is for the result. */
+export function prepareMeasuring(
+  { stdout, stderr }: Shell,
+  { threads, json }: { readonly threads?: string; readonly json?: boolean },
+): Output {
+  const output = new Output({ stdout: json ? stderr : stdout, stderr });
   announceCompiling(output);
   setBackend("native");
   chooseBackend({ backend: "native", threads });

@@ -7,7 +7,7 @@ import { packageVersion } from "../../train/environment.ts";
 import { withThreads } from "../backend.ts";
 import { findTarget, measurePeaks, prepareMeasuring, profileTarget } from "../profiling.ts";
 import { recipeNames } from "../recipes.ts";
-import { outputOf, printJson, type Shell, table, UsageError, wholeNumber } from "../shell.ts";
+import { printJson, type Shell, table, UsageError, wholeNumber } from "../shell.ts";
 
 interface Options {
   readonly threads?: string;
@@ -48,10 +48,9 @@ async function run(shell: Shell, words: readonly string[], options: Options): Pr
     throw new UsageError(`"${words[0]}" is an option of no recipe; name one with --recipe (${recipeNames.join(", ")})`);
   if (extname(out) !== ".html") throw new UsageError(`--out is "${out}"; the page is a .html file`);
   const target = recipe === undefined ? null : await findTarget("bench machine --recipe", recipe, words);
-  const output = outputOf(shell, options);
-  const progress = prepareMeasuring(shell, options);
-  const profile = target && (await profileTarget(target, count, progress)).profile;
-  const machine = profile?.machine ?? measurePeaks(progress);
+  const output = prepareMeasuring(shell, options);
+  const profile = target && (await profileTarget(target, count, output)).profile;
+  const machine = profile?.machine ?? measurePeaks(output);
   await writeAtomic(out, rooflinePage(await packageVersion(), machine, profile));
   if (options.json) return printJson(shell, { machine, recipe: profile, files: [out] });
   const { cpu, threads, load } = machine;

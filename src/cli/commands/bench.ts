@@ -6,6 +6,7 @@ import { threadCount } from "../../backends/select.ts";
 import { compareWork, findWorks, groupMeans, type Mean, type Row } from "../../bench/compare.ts";
 import { Peer, peerNames } from "../../bench/peer.ts";
 import { showSeconds } from "../../bench/roofline/units.ts";
+import type { Work } from "../../bench/works/index.ts";
 import { ManabiError, unknownName } from "../../core/errors.ts";
 import { makeFolder, writeAtomic } from "../../io/atomic.ts";
 import { readEnvironment } from "../../train/environment.ts";
@@ -51,30 +52,28 @@ A ratio is ours over theirs: below 1 is faster.`,
 
 async function bench(shell: Shell, words: readonly string[], options: Options): Promise<void> {
   const works = chosen(words);
-  const output = outputOf(shell, options);
-  if (options.list) {
-    const names = works.map(({ group, name }) => ({ group, name }));
-    if (options.json) return printJson(shell, names);
-    for (const { group, name } of names) output.info(`${group.padEnd(10)} ${name}`);
-    return;
-  }
+  if (options.list) return list(shell, works, options);
   const rounds = wholeNumber("--rounds", options.rounds);
   const kinds = (options.peer ?? "torch").split(",").map((kind) => kind.trim());
   for (const kind of kinds)
     if (!peerNames.includes(kind)) throw new UsageError(unknownName("peer", kind, peerNames).message);
-  const progress = prepareMeasuring(shell, options);
+  const output = prepareMeasuring(shell, options);
+  // A line of the result, for people.
+  const say = (text: string) => {
+    if (!options.json) output.info(text);
+  };
   const threads = threadCount();
   const load = loadavg()[0];
-  const peers = await startPeers(kinds, threads, options.peer !== undefined, progress);
+  const peers = await startPeers(kinds, threads, options.peer !== undefined, output);
   const rows: Row[] = [];
   try {
-    output.info(header(peers));
+    say(header(peers));
     for (const work of works) {
       const row = await compareWork(work, peers, { rounds, threads }, (what) =>
-        progress.working(`${work.name}: ${what}`),
+        output.working(`${work.name}: ${what}`),
       );
       rows.push(row);
-      output.info(line(row, peers));
+      say(line(row, peers));
     }
   } finally {
     for (const peer of peers) peer.stop();
@@ -92,15 +91,21 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
   };
   const file = await save(words, result);
   if (options.json) return printJson(shell, result);
-  for (const mean of means) output.info(meanLine(mean));
-  for (const text of reasons(rows)) output.info(text);
-  output.info(
+  for (const mean of means) say(meanLine(mean));
+  for (const text of reasons(rows)) say(text);
+  say(
     `${peers.map(({ name }) => name).join(", ") || "no peer"}; ${threads} threads; load average ${load.toFixed(1)} at the start`,
   );
-  if (file !== null) output.info(`written to ${file}`);
+  if (file !== null) say(`written to ${file}`);
 }
 
-function chosen(words: readonly string[]) {
+function list(shell: Shell, works: readonly Work[], { json }: Options): void {
+  const names = works.map(({ group, name }) => ({ group, name }));
+  if (json) printJson(shell, names);
+  else outputOf(shell, {}).info(names.map(({ group, name }) => `${group.padEnd(10)} ${name}`).join("\n"));
+}
+
+function chosen(words: readonly string[]): readonly Work[] {
   try {
     return findWorks(words);
   } catch (error) {
@@ -109,16 +114,11 @@ function chosen(words: readonly string[]) {
 }
 
 /** The peers that were asked for; one that nobody asked for by name may be missing. */
-async function startPeers(
-  kinds: readonly string[],
-  threads: number,
-  asked: boolean,
-  progress: Output,
-): Promise<Peer[]> {
+async function startPeers(kinds: readonly string[], threads: number, asked: boolean, output: Output): Promise<Peer[]> {
   const peers: Peer[] = [];
   try {
     for (const kind of kinds) {
-      progress.status(`starting ${kind} ...`);
+      output.status(`starting ${kind} ...`);
       peers.push(await Peer.start(kind, threads));
     }
   } catch (error) {
@@ -126,7 +126,7 @@ async function startPeers(
       for (const peer of peers) peer.stop();
       throw error;
     }
-    progress.warn(`${error.message}\nTimes of Manabi alone:`);
+    output.warn(`${error.message}\nTimes of Manabi alone:`);
   }
   return peers;
 }

@@ -11,7 +11,7 @@ import { magnitude } from "../../train/report/format.ts";
 import { withThreads } from "../backend.ts";
 import { findTarget, prepareMeasuring, profileTarget, type RecipeProfile } from "../profiling.ts";
 import { generalRecipe, recipeNames, recipeWords } from "../recipes.ts";
-import { outputOf, printJson, type Shell, showBytes, table, UsageError, wholeNumber } from "../shell.ts";
+import { printJson, type Shell, showBytes, table, UsageError, wholeNumber } from "../shell.ts";
 
 interface Options {
   readonly threads?: string;
@@ -58,8 +58,8 @@ async function run(shell: Shell, first: string | undefined, words: readonly stri
   if (out !== undefined && extname(out) !== ".json")
     throw new UsageError(`--out is "${out}"; the trace is a .json file, and the page beside it gets .html`);
   const target = await findTarget("profile", name ?? generalRecipe, rest, options.smoke);
-  const output = outputOf(shell, options);
-  const { profile, runs } = await profileTarget(target, count, prepareMeasuring(shell, options));
+  const output = prepareMeasuring(shell, options);
+  const { profile, runs } = await profileTarget(target, count, output);
   const files = out === undefined ? [] : await writeFiles(out, profile, runs);
   if (options.json) return printJson(shell, { ...profile, files });
   for (const program of profile.programs) output.info(`${describe(program, top)}\n`);
