@@ -4,7 +4,7 @@ import { crossEntropy, jit, type Tensor, valueAndGrad } from "manabi";
 import { createModel } from "manabi/models";
 import { initialize, Linear, type Module, ReLU, Sequential } from "manabi/nn";
 import { optimizer, sgd } from "manabi/optim";
-import { labels, values } from "./work.ts";
+import { labels, values } from "../src/bench/works/work.ts";
 
 type Classifier = Module & { forward(x: Tensor): Tensor };
 
@@ -19,7 +19,7 @@ function stepOf(model: Classifier): (x: Tensor, y: Tensor) => Tensor {
 
 function growth(name: string, model: Classifier, x: Tensor, steps: number): void {
   const step = stepOf(model);
-  const y = labels(x.shape[0], 10);
+  const y = labels([x.shape[0]], 10);
   for (let i = 0; i < steps / 5; i++) step(x, y);
   const before = process.memoryUsage().rss;
   for (let i = 0; i < steps; i++) step(x, y);
@@ -28,7 +28,7 @@ function growth(name: string, model: Classifier, x: Tensor, steps: number): void
 }
 
 const step = stepOf(await createModel("resnet18"));
-const [x, y] = [values([16, 3, 224, 224]), labels(16, 1000)];
+const [x, y] = [values([16, 3, 224, 224]), labels([16], 1000)];
 for (const which of ["first", "second"]) {
   const start = performance.now();
   step(x, y);

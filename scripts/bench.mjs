@@ -1,9 +1,10 @@
-// npm run bench: builds, then times Manabi against PyTorch (see bench/main.ts).
+// npm run bench [-- words and options]: builds, then runs `manabi bench`.
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { node, root } from "./setup.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-for (const args of [["scripts/build.mjs"], ["dist/bench/main.js", ...process.argv.slice(2)]]) {
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
-  if (status !== 0) process.exit(status ?? 1);
-}
+node("scripts/build.mjs");
+const { status } = spawnSync(process.execPath, ["dist/src/cli/main.js", "bench", ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: "inherit",
+});
+process.exit(status ?? 1);

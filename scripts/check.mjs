@@ -7,7 +7,7 @@ import { root, setup } from "./setup.mjs";
 /** Words in the paths of tests that run without a device. */
 const deviceFree = [
   ...["test/core", "test/graph", "test/primitives", "test/reference", "test/io", "test/data"],
-  ...["engine/layers", "engine/snapshots", "engine/memory-plan", "docs/ops"],
+  ...["engine/layers", "engine/snapshots", "engine/memory-plan", "engine/cost", "test/bench", "docs/ops"],
 ];
 
 setup();

@@ -1,8 +1,9 @@
+import type { InstructionFacts } from "../compiler/cost.ts";
 import type { DType, TypedArray } from "../core/dtype.ts";
 import type { Graph } from "../graph/node.ts";
 
-export interface Timing {
-  readonly instruction: string;
+/** An instruction and the seconds that all its executions in one run took; a loop's include those of its body. */
+export interface Timing extends InstructionFacts {
   readonly seconds: number;
 }
 
@@ -15,8 +16,10 @@ export interface Executable {
   run(inputs: readonly TypedArray[]): TypedArray[];
   /** The compiled program as text, for people. */
   describe(): string;
-  /** Runs once and tells the seconds spent in each instruction, in order. */
-  profile?(inputs: readonly TypedArray[]): Timing[];
+  /** Runs once, as `run` does, and tells the seconds spent in each instruction, each loop before its body. */
+  profile?(inputs: readonly TypedArray[]): { readonly results: TypedArray[]; readonly timings: Timing[] };
+  /** Bytes planned for temporaries. */
+  readonly arenaBytes?: number;
 }
 
 const writes = new WeakMap<TypedArray, number>();

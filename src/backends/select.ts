@@ -89,3 +89,9 @@ export function setThreads(count: number): number {
   const loaded = loadNative();
   return loaded && !(loaded instanceof Error) ? loaded.runtime.setThreads(count) : 1;
 }
+
+/** The number of threads of the native backend; 1 where it does not work. */
+export function threadCount(): number {
+  const loaded = loadNative();
+  return loaded && !(loaded instanceof Error) ? loaded.runtime.threads : 1;
+}

@@ -11,6 +11,8 @@ export interface BackendOptions {
   readonly processor?: string;
 }
 
+const threadsHelp = "threads of the native backend (default: all cores)";
+
 /** Adds `--backend`, `--threads`, `--precision` and `--processor`. */
 export const withBackend = (command: Command): Command =>
   command
@@ -19,13 +21,16 @@ export const withBackend = (command: Command): Command =>
         .choices(["auto", "native", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the native backend (default: all cores)")
+    .option("--threads <n>", threadsHelp)
     .addOption(
       new Option("--precision <name>", "of matrix products: high is close to f32, medium rounds to bf16")
         .choices(["highest", "high", "medium"])
         .default("high"),
     )
     .option("--processor <name>", "compile for this one (-march of the C compiler), such as x86-64-v3");
+
+/** Adds `--threads`, for commands that need the native backend. */
+export const withThreads = (command: Command): Command => command.option("--threads <n>", threadsHelp);
 
 /** Puts the options into force. */
 export function chooseBackend({ backend = "auto", threads, precision, processor }: BackendOptions): void {

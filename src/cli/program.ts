@@ -2,11 +2,13 @@ import { Command, CommanderError } from "commander";
 import { ManabiError } from "../core/errors.ts";
 import { ArgsError } from "../train/args.ts";
 import { packageVersion } from "../train/environment.ts";
+import { benchCommand } from "./commands/bench.ts";
 import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { evalCommand } from "./commands/eval.ts";
 import { modelsCommand } from "./commands/models.ts";
 import { predictCommand } from "./commands/predict.ts";
+import { profileCommand } from "./commands/profile.ts";
 import { runsCommand } from "./commands/runs.ts";
 import { trainCommand } from "./commands/train.ts";
 import { type Shell, UsageError } from "./shell.ts";
@@ -19,7 +21,13 @@ Examples:
   manabi train <recipe> --help                     the options of a recipe
 `;
 
-const commands = [trainCommand, evalCommand, predictCommand, modelsCommand, dataCommand, runsCommand, doctorCommand];
+const commands = [
+  ...[trainCommand, evalCommand, predictCommand, modelsCommand, dataCommand, runsCommand, doctorCommand],
+  ...[benchCommand, profileCommand],
+];
+
+/** A command and all below it. */
+const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
 
 /** Runs one command line; returns the exit code: 0 fine, 1 error, 2 wrong usage, 130 interrupted. */
 export async function runCli(words: readonly string[], io: Pick<Shell, "stdout" | "stderr">): Promise<number> {
@@ -28,9 +36,10 @@ export async function runCli(words: readonly string[], io: Pick<Shell, "stdout" 
     .description("Deep learning, whole, in TypeScript.")
     .version(await packageVersion(), "-v, --version", "print the version")
     .option("--debug", "show where an error comes from")
+    .enablePositionalOptions() // a command below a command has options of its own
     .addHelpText("after", examples);
   for (const command of commands) program.addCommand(command(shell));
-  for (const command of [program, ...program.commands])
+  for (const command of withSubcommands(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),

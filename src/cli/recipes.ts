@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ManabiError, unknownName } from "../core/errors.ts";
+import { type ArgSpec, type ArgValues, parseArgs } from "../train/args.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { UsageError } from "./shell.ts";
 
@@ -14,6 +15,9 @@ const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>
 
 export const recipeNames: readonly string[] = Object.keys(known);
 
+/** What `--data` and `--model` without a recipe mean. */
+export const generalRecipe = "classify";
+
 /** Whether a word names the file of a recipe of the user's own. */
 const isFile = (name: string): boolean => /\.[cm]?[jt]s$/.test(name);
 
@@ -22,6 +26,28 @@ export async function loadRecipe(name: string): Promise<Recipe> {
   if (isFile(name)) return loadFile(name);
   if (!Object.hasOwn(known, name)) throw new UsageError(unknownName("recipe", name, recipeNames).message);
   return (await known[name]()).default;
+}
+
+/** The recipe's name, or null where none is given, and what is left for it: options that the command does not know
+ *  belong to the recipe, and the first of them stands in the recipe's place if none is given. */
+export function recipeWords(
+  first: string | undefined,
+  words: readonly string[],
+): { readonly name: string | null; readonly rest: readonly string[] } {
+  const name = first === undefined || first.startsWith("-") ? null : first;
+  return { name, rest: first === undefined || name !== null ? words : [first, ...words] };
+}
+
+/** A recipe's arguments from the line of `command`, of its smoke size where that is asked for. */
+export function recipeArgs<S extends ArgSpec>(
+  command: string,
+  recipe: Recipe<S>,
+  words: readonly string[],
+  smoke = false,
+): ArgValues<S> {
+  const misplaced = words.find((word) => recipeNames.includes(word));
+  if (misplaced) throw new UsageError(`the recipe comes first: manabi ${command} ${misplaced} ...`);
+  return parseArgs(recipe.args, words, smoke ? recipe.smoke : {});
 }
 
 async function loadFile(path: string): Promise<Recipe> {

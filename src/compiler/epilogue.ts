@@ -67,6 +67,6 @@ function join(op: OpInstruction, { kernel, buffers }: KernelInstruction): OpInst
   return {
     ...op,
     buffers: [...op.buffers.slice(0, -1), target],
-    then: { kernel, buffers: buffers.map((b) => (b === result ? target : b)) },
+    epilogue: { kernel, buffers: buffers.map((b) => (b === result ? target : b)) },
   };
 }

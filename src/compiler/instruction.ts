@@ -36,7 +36,7 @@ export interface OpInstruction {
   readonly offsets: readonly number[];
   readonly params: readonly number[];
   /** A kernel over the result, which it changes in place (epilogue.ts). */
-  readonly then?: { readonly kernel: Kernel; readonly buffers: readonly Buffer[] };
+  readonly epilogue?: { readonly kernel: Kernel; readonly buffers: readonly Buffer[] };
 }
 export interface CopyInstruction {
   readonly kind: "copy";

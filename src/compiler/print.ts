@@ -26,7 +26,7 @@ class Printer {
           this.lines.push(
             `${indent}${names.at(-1)} = ${i.name}(${names.slice(0, -1).join(", ")}; ${i.params.join(" ")})`,
           );
-          if (i.then) this.kernel(i.then.kernel, i.then.buffers, `${indent}  then `);
+          if (i.epilogue) this.kernel(i.epilogue.kernel, i.epilogue.buffers, `${indent}  then `);
           break;
         }
         case "loop":

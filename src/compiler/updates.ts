@@ -9,7 +9,7 @@ export function reads(instruction: Instruction): Buffer[] {
     case "op": {
       const own = instruction.buffers.slice(0, -1);
       const result = instruction.buffers[instruction.buffers.length - 1];
-      const further = instruction.then?.buffers.filter((b) => b !== result) ?? [];
+      const further = instruction.epilogue?.buffers.filter((b) => b !== result) ?? [];
       return [...own, ...further].map(root);
     }
     case "copy":
@@ -80,7 +80,8 @@ export function replaceBuffers(instructions: readonly Instruction[], map: Readon
     if (i.kind === "copy") return { ...i, from: at(i.from), to: at(i.to) };
     if (i.kind === "loop") return { ...i, body: replaceBuffers(i.body, map) };
     const buffers = i.buffers.map(at);
-    if (i.kind === "op" && i.then) return { ...i, buffers, then: { ...i.then, buffers: i.then.buffers.map(at) } };
+    if (i.kind === "op" && i.epilogue)
+      return { ...i, buffers, epilogue: { ...i.epilogue, buffers: i.epilogue.buffers.map(at) } };
     return { ...i, buffers };
   });
 }

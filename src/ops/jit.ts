@@ -17,6 +17,8 @@ interface Guard {
 
 interface Program {
   readonly executable: Executable;
+  /** Shapes and dtypes of the tensors among the arguments. */
+  readonly parameters: readonly string[];
   readonly cells: readonly Cell[];
   /** What the cells held while recording. */
   readonly dtypes: readonly DType[];
@@ -45,7 +47,8 @@ export interface Jitted<A extends readonly Argument[], R> {
   (...args: A): R;
   /** The compiled program for these arguments as text. */
   describe(...args: A): string;
-  /** Runs once and tells the seconds spent in each instruction; empty where the backend cannot tell. */
+  /** Runs once and tells the seconds spent in each instruction, each loop before its body; empty where the backend
+   *  cannot tell. */
   profile(...args: A): Timing[];
 }
 
@@ -83,14 +86,39 @@ export function jit<A extends readonly Argument[], R extends Tree | undefined | 
     describe: (...args: A) => find(args).program.executable.describe(),
     profile(...args: A) {
       const { program, tensors } = find(args);
-      const inputs = prepare(program, tensors);
-      return program.executable.profile?.(inputs) ?? [];
+      return program.executable.profile?.(prepare(program, tensors)).timings ?? [];
     },
   });
 }
 
 /** Whether the variables still have the dtypes that the program was compiled for: `module.to(dtype)` changes them. */
 const fits = ({ cells, dtypes }: Program): boolean => cells.every((cell, i) => cell.node.dtype === dtypes[i]);
+
+/** One run of a jitted function's program, as an observer sees it. */
+export interface ProgramRun {
+  /** The same object in every run of the program. */
+  readonly executable: Executable;
+  /** Shapes and dtypes of the tensors among the arguments. */
+  readonly parameters: readonly string[];
+  /** Variables that the program reads, their bytes, and how many of them it assigns. */
+  readonly variables: number;
+  readonly variableBytes: number;
+  readonly updates: number;
+  /** Milliseconds of `performance.now()` when the program was started. */
+  readonly start: number;
+  readonly seconds: number;
+  readonly timings: readonly Timing[];
+}
+
+let observer: ((run: ProgramRun) => void) | null = null;
+
+/**
+ * Calls `listener` after each run of a jitted function, with the times of its instructions, until it is given null.
+ * What the listener throws ends the call of the function. Backends that cannot tell times are not observed.
+ */
+export function observeRuns(listener: ((run: ProgramRun) => void) | null): void {
+  observer = listener;
+}
 
 function signature(args: readonly unknown[], tensors: Tensor[]): string {
   let key = `${backend().key}|${autocastDType()}`;
@@ -126,13 +154,14 @@ export function traceGraph<A extends readonly Argument[]>(fn: (...args: A) => un
 }
 
 /** What one call of a function does, before it is compiled. */
-interface Recording extends Omit<Program, "executable"> {
+interface Recording extends Omit<Program, "executable" | "parameters"> {
   readonly graph: Graph;
 }
 
 function record(fn: (...args: never[]) => unknown, args: readonly unknown[], tensors: readonly Tensor[]): Program {
   const { graph, ...rest } = trace(fn, args, tensors);
-  return { executable: backend().compile(graph), ...rest };
+  const parameters = tensors.map(({ dtype, shape }) => `${dtype}[${shape}]`);
+  return { executable: backend().compile(graph), parameters, ...rest };
 }
 
 function trace(fn: (...args: never[]) => unknown, args: readonly unknown[], tensors: readonly Tensor[]): Recording {
@@ -217,11 +246,24 @@ function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]
 }
 
 function replay(program: Program, tensors: readonly Tensor[]): unknown {
-  const results = program.executable.run(prepare(program, tensors));
+  const inputs = prepare(program, tensors);
+  const results = observer ? observed(program, inputs, observer) : program.executable.run(inputs);
   for (const i of program.assigned) noteWrite(valuesOf(program.cells[i]));
   return program.rebuild(
     program.outputs.map(({ shape, dtype }, i) => new Tensor(data({ shape, dtype, data: results[i] }))),
   );
+}
+
+function observed(program: Program, inputs: readonly TypedArray[], listener: (run: ProgramRun) => void): TypedArray[] {
+  const { executable, parameters, cells, assigned } = program;
+  if (!executable.profile) return executable.run(inputs);
+  const start = performance.now();
+  const { results, timings } = executable.profile(inputs);
+  const seconds = (performance.now() - start) / 1000;
+  const variableBytes = cells.reduce((sum, cell) => sum + valuesOf(cell).byteLength, 0);
+  const counts = { variables: cells.length, variableBytes, updates: assigned.length };
+  listener({ executable, parameters, ...counts, start, seconds, timings });
+  return results;
 }
 
 const valuesOf = (cell: Cell): TypedArray => (cell.node.attrs as DataAttrs).data;

@@ -19,7 +19,7 @@ const layers = [
   ["index.ts"], // the entry point "manabi", which models see as users do
   ["models"],
   ["train"],
-  ["recipes"],
+  ["recipes", "bench"],
   ["cli"],
 ];
 

@@ -1,3 +1,4 @@
+import { factsOf, type InstructionFacts } from "../../compiler/cost.ts";
 import { attachEpilogues } from "../../compiler/epilogue.ts";
 import { hoist } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction, OpInstruction } from "../../compiler/instruction.ts";
@@ -76,8 +77,8 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   const collect = (list: readonly Instruction[]) => {
     for (const i of list) {
       if (i.kind === "loop") collect(i.body);
-      if (i.kind !== "kernel" && !(i.kind === "op" && i.then)) continue;
-      const kernel = i.kind === "kernel" ? renderKernel(i.kernel) : renderEpilogue((i.then as Epilogue).kernel);
+      if (i.kind !== "kernel" && !(i.kind === "op" && i.epilogue)) continue;
+      const kernel = i.kind === "kernel" ? renderKernel(i.kernel) : renderEpilogue((i.epilogue as Epilogue).kernel);
       rendered.set(i, kernel);
       if (!bodies.has(kernel.body)) bodies.set(kernel.body, bodies.size);
     }
@@ -95,11 +96,13 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
       },
       op: runtime.symbol,
     });
-    return makeLaunch(tape, results, plan.bytes, arena, kept);
+    return { bytes: plan.bytes, launch: makeLaunch(tape, results, plan.bytes, arena, kept) };
   };
-  const launch = launcher(always, outputs);
-  const refresh = once.length ? whenChanged(once, launcher(once, []), runtime) : () => {};
+  const { bytes, launch } = launcher(always, outputs);
+  const refresh = once.length ? whenChanged(once, launcher(once, []).launch, runtime) : () => {};
+  let facts: readonly InstructionFacts[] | null = null;
   return {
+    arenaBytes: bytes,
     run(inputs) {
       refresh(inputs);
       return launch(inputs, runtime.run);
@@ -107,14 +110,15 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
     describe: () => (once.length ? `once:\n${printSchedule(once)}\nalways:\n` : "") + printSchedule(always),
     profile(inputs) {
       refresh(inputs);
-      const seconds = new Float64Array(always.length);
-      launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
-      return always.map((i, at) => ({ instruction: printSchedule([i]), seconds: seconds[at] }));
+      facts ??= factsOf(always);
+      const seconds = new Float64Array(facts.length);
+      const results = launch(inputs, (words, count, slots) => runtime.runTimed(words, count, slots, seconds));
+      return { results, timings: facts.map((fact, at) => ({ ...fact, seconds: seconds[at] })) };
     },
   };
 }
 
-type Epilogue = NonNullable<OpInstruction["then"]>;
+type Epilogue = NonNullable<OpInstruction["epilogue"]>;
 type Launch = (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[];
 
 /** Runs the part that is kept when one of the inputs it reads is not what it was. */

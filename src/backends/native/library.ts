@@ -8,7 +8,7 @@ type Koffi = typeof import("koffi");
 let koffi: Koffi | null = null;
 
 /** Loaded when it is first needed: where there is no prebuilt binary of it, the other backends still work. */
-function foreign(): Koffi {
+export function foreign(): Koffi {
   koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
   return koffi;
 }
@@ -20,7 +20,7 @@ export interface Runtime {
   setThreads(count: number): number;
   /** Runs a tape; throws what the run time reports. `held` are arrays that only the tape refers to: they stay alive. */
   run(tape: number, words: number, slots: number, held: readonly TypedArray[]): void;
-  /** Seconds of each top-level instruction are added to `seconds`. */
+  /** Seconds of each instruction, each loop before its body, are added to `seconds`. */
   runTimed(tape: number, words: number, slots: number, seconds: Float64Array): void;
   alloc(bytes: number): number;
   free(address: number, bytes: number): void;

@@ -92,8 +92,9 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
             const [slot, offset] = locate(b);
             return [slot, offset + instruction.offsets[i] * byteSize(b.dtype)];
           });
-          const { then } = instruction;
-          if (then) out.push(OP_THEN, unitOf(instruction, then.kernel) as number, ...kernel(instruction, then.buffers));
+          const { epilogue } = instruction;
+          if (epilogue)
+            out.push(OP_THEN, unitOf(instruction, epilogue.kernel) as number, ...kernel(instruction, epilogue.buffers));
           else out.push(OP);
           out.push(addresses.op(instruction.name), instruction.buffers.length, ...at);
           out.push(instruction.params.length, ...instruction.params);

@@ -85,6 +85,15 @@ export function buildRuntime(toolchain: Toolchain): string {
   });
 }
 
+const peaksFile = fileURLToPath(new URL("./machine/peaks.c", import.meta.url));
+
+/** Compiles what measures the peaks of the machine; returns the library's path. */
+export function buildPeaks(toolchain: Toolchain): string {
+  return cached(toolchain, "machine", readFileSync(peaksFile, "utf8"), (output) =>
+    run([[toolchain.command, ...toolchain.flags, peaksFile, "-o", output, ...libraries]]),
+  );
+}
+
 /** Compiles kernels `k0`, `k1`, ... with these bodies; returns the library's path. */
 export function buildKernels(toolchain: Toolchain, bodies: readonly string[]): string {
   const functions = bodies.map(

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { setMatrixPrecision } from "../../graph/precision.ts";
-import { helpText, parseArgs } from "../../train/args.ts";
+import { helpText } from "../../train/args.ts";
 import type { Output } from "../../train/output.ts";
 import { showDuration } from "../../train/progress.ts";
 import { execute, type Outcome, type Recipe, resume } from "../../train/recipe.ts";
@@ -9,7 +9,7 @@ import { metricTitle, metricValue, splitName } from "../../train/report/format.t
 import { readRunRecord } from "../../train/run-record.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
-import { loadRecipe, recipeNames } from "../recipes.ts";
+import { generalRecipe, loadRecipe, recipeArgs, recipeNames, recipeWords } from "../recipes.ts";
 import { outputOf, type PrintOptions, type Shell, UsageError, wholeNumber } from "../shell.ts";
 
 interface Options extends BackendOptions, PrintOptions {
@@ -19,9 +19,6 @@ interface Options extends BackendOptions, PrintOptions {
   readonly saveEvery?: string;
   readonly help?: boolean;
 }
-
-/** What `--data` and `--model` without a recipe mean. */
-const generalRecipe = "classify";
 
 /** `manabi train`: runs a recipe in a run folder, from start to end or on from where it was stopped. */
 export const trainCommand = (shell: Shell): Command => {
@@ -53,9 +50,7 @@ async function train(
   words: readonly string[],
   options: Options,
 ): Promise<void> {
-  // Options that are not known here belong to the recipe; the first of them stands in the recipe's place if none is given.
-  const given = first === undefined || first.startsWith("-") ? null : first;
-  const rest = first === undefined || given !== null ? words : [first, ...words];
+  const { name: given, rest } = recipeWords(first, words);
   if (options.help) return help(shell, command, given);
   if (given === null && rest.length === 0 && options.resume === undefined)
     throw new UsageError(
@@ -73,9 +68,7 @@ async function train(
 
 async function start(name: string, words: readonly string[], options: Options, output: Output): Promise<Outcome> {
   const recipe = await loadRecipe(name);
-  const misplaced = words.find((word) => recipeNames.includes(word));
-  if (misplaced) throw new UsageError(`the recipe comes first: manabi train ${misplaced} ...`);
-  const args = parseArgs(recipe.args, words, options.smoke ? recipe.smoke : {});
+  const args = recipeArgs("train", recipe, words, options.smoke);
   return execute(recipe, args, { name, folder: options.out, output, saveEvery: saveEvery(options) });
 }
 

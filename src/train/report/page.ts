@@ -2,7 +2,8 @@ import { lineChart } from "./chart.ts";
 import { confusionHeatMap } from "./confusion.ts";
 import { curvesOf } from "./curves.ts";
 import type { ReportData } from "./data.ts";
-import { html, Markup } from "./markup.ts";
+import { htmlDocument } from "./document.ts";
+import { html, type Markup } from "./markup.ts";
 import {
   classTable,
   defaultResults,
@@ -12,7 +13,6 @@ import {
   resultTiles,
   sampleGallery,
 } from "./sections.ts";
-import { style } from "./style.ts";
 
 interface Section {
   readonly id: string;
@@ -43,22 +43,7 @@ export function renderReport(data: ReportData): string {
   ];
   const shown = sections.filter((section): section is Section => Boolean(section));
   const { command, started } = record.sessions[0];
-  // Nothing on the page may run or load anything, whatever a label or a path contains.
-  const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="manabi ${record.sessions[0].environment.manabi}">
-<title>${record.title}</title>
-<style>
-${new Markup(style)}</style>
-</head>
-<body>
-<header>
+  const body = html`<header>
 <div class="meta"><span class="status ${record.status}">${record.status}</span><span>${record.recipe}</span><time datetime="${started}">${started.slice(0, 10)}</time></div>
 <h1>${record.title}</h1>
 ${summary && html`<p>${summary}</p>\n`}${record.error && html`<p class="error">${record.error}</p>\n`}<pre tabindex="0" aria-label="Command"><code>${command}</code></pre>
@@ -67,8 +52,6 @@ ${resultTiles(results ?? defaultResults(data))}
 </header>
 <main>
 ${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2 id="${id}">${title}</h2>\n${body}\n</section>\n`)}</main>
-<footer>Written by manabi ${record.sessions[0].environment.manabi}.</footer>
-</body>
-</html>
-`.text;
+`;
+  return htmlDocument(record.title, record.sessions[0].environment.manabi, body);
 }

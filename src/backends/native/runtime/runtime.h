@@ -36,7 +36,7 @@ MNB_EXPORT const char *mnb_error(void);
 
 /* Runs a tape (see tape.c). Returns 0, or -1 with mnb_error(). `slots` is not written. */
 MNB_EXPORT int mnb_run(const int64_t *tape, int64_t words, const uint64_t *slots);
-/* The same, and adds the seconds of each top-level instruction to `seconds[i]`. */
+/* The same, and adds the seconds of each instruction to `seconds`, each loop before the instructions of its body. */
 MNB_EXPORT int mnb_run_timed(const int64_t *tape, int64_t words, const uint64_t *slots, double *seconds);
 
 /* ---- internal ---- */

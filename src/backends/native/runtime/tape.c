@@ -46,7 +46,7 @@ static const int64_t *read_operands(const int64_t *w, const uint64_t *slots, voi
   return w + param_count;
 }
 
-static void run(const int64_t *tape, int64_t words, uint64_t *slots, double *seconds);
+static double *run(const int64_t *tape, int64_t words, uint64_t *slots, double *seconds);
 
 static const int64_t *run_kernel(const int64_t *w, const uint64_t *slots) {
   void *buf[MAX_BUFFERS];
@@ -85,11 +85,13 @@ static const int64_t *run_op_then(const int64_t *w, const uint64_t *slots) {
   return next;
 }
 
-static const int64_t *run_loop(const int64_t *w, uint64_t *slots) {
+/* Adds the times of the body to `*seconds` on, unless that is NULL, and moves `*seconds` behind them. */
+static const int64_t *run_loop(const int64_t *w, uint64_t *slots, double **seconds) {
+  double *times = *seconds;
   int64_t count = w[0], body_words = w[1], advances = w[2];
   const int64_t *advance = w + 3, *body = advance + 2 * advances;
   for (int64_t turn = 0; turn < count && !mnb_failed(); turn++) {
-    run(body, body_words, slots, NULL);
+    *seconds = run(body, body_words, slots, times);
     for (int64_t i = 0; i < advances; i++) slots[advance[2 * i]] += (uint64_t)advance[2 * i + 1];
   }
   for (int64_t i = 0; i < advances; i++) slots[advance[2 * i]] -= (uint64_t)(count * advance[2 * i + 1]);
@@ -102,15 +104,17 @@ static double now_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void run(const int64_t *tape, int64_t words, uint64_t *slots, double *seconds) {
+/* Returns where the times of what follows belong; NULL if no times are kept. */
+static double *run(const int64_t *tape, int64_t words, uint64_t *slots, double *seconds) {
   const int64_t *w = tape;
   while (w < tape + words && !mnb_failed()) {
-    double start = seconds ? now_seconds() : 0;
+    double *own = seconds, start = own ? now_seconds() : 0;
+    if (own) seconds++;
     switch (*w++) {
       case KERNEL: w = run_kernel(w, slots); break;
       case OP: w = run_op(w, slots); break;
       case OP_THEN: w = run_op_then(w, slots); break;
-      case LOOP: w = run_loop(w, slots); break;
+      case LOOP: w = run_loop(w, slots, &seconds); break;
       case COPY:
         mnb_copy((char *)(uintptr_t)slots[w[0]] + w[1], (char *)(uintptr_t)slots[w[2]] + w[3], w[4]);
         w += 5;
@@ -118,8 +122,9 @@ static void run(const int64_t *tape, int64_t words, uint64_t *slots, double *sec
       default:
         mnb_fail("word %lld of the tape is %lld, which is no instruction", (long long)(w - 1 - tape), (long long)w[-1]);
     }
-    if (seconds) *seconds++ += now_seconds() - start;
+    if (own) *own += now_seconds() - start;
   }
+  return seconds;
 }
 
 /* Skips nbuf, buffers, nparam, params. */
