@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ManabiError, unknownName } from "../core/errors.ts";
+import { matrixPrecision } from "../graph/precision.ts";
 import { type Answer, Peer } from "./peer.ts";
 import { median } from "./profile.ts";
 import { groups, type Work, works } from "./works/index.ts";
@@ -113,7 +114,7 @@ async function memory(
 ): Promise<Both> {
   tell("in a process of its own");
   const script = fileURLToPath(import.meta.url).replace(/compare(\.[jt]s)$/, "peak$1");
-  const words = [...process.execArgv, script, work.name, String(threads), String(memoryRuns)];
+  const words = [...process.execArgv, script, work.name, String(threads), String(memoryRuns), matrixPrecision()];
   const { stdout } = await promisify(execFile)(process.execPath, words);
   const theirs = new Map<string, number | string>();
   for (const { kind } of peers) {

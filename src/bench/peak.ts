@@ -1,12 +1,14 @@
 // A process of its own: does one work a few times and prints the most memory that it held.
-// node peak.js <name of the work> <threads> <runs>
+// node peak.js <name of the work> <threads> <runs> <matrix precision>
 import { setBackend, setThreads } from "../backends/select.ts";
+import { type MatrixPrecision, setMatrixPrecision } from "../graph/precision.ts";
 import { peakMemory } from "./memory.ts";
 import { works } from "./works/index.ts";
 
-const [name, threads, runs] = process.argv.slice(2);
+const [name, threads, runs, precision] = process.argv.slice(2);
 setBackend("native");
 setThreads(Number(threads));
+setMatrixPrecision(precision as MatrixPrecision);
 const work = works.find((work) => work.name === name);
 if (!work) throw new Error(`there is no work "${name}"`);
 const run = await work.prepare();

@@ -1,13 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { threadCount } from "../../backends/select.ts";
 import { compareWork, findWorks, groupMeans, type Mean, type Row } from "../../bench/compare.ts";
 import { Peer, peerNames } from "../../bench/peer.ts";
 import { showSeconds } from "../../bench/roofline/units.ts";
 import type { Work } from "../../bench/works/index.ts";
 import { ManabiError, unknownName } from "../../core/errors.ts";
+import { type MatrixPrecision, setMatrixPrecision } from "../../graph/precision.ts";
 import { makeFolder, writeAtomic } from "../../io/atomic.ts";
 import { readEnvironment } from "../../train/environment.ts";
 import type { Output } from "../../train/output.ts";
@@ -20,6 +21,7 @@ interface Options {
   readonly peer?: string;
   readonly rounds: string;
   readonly threads?: string;
+  readonly precision: MatrixPrecision;
   readonly list?: boolean;
   readonly json?: boolean;
 }
@@ -32,6 +34,11 @@ export const benchCommand = (shell: Shell): Command =>
     .argument("[words...]", "only work of these groups, or whose name contains a word")
     .option("--peer <names>", `${peerNames.join(", ")}; several with commas (default: torch, if there is one)`)
     .option("--rounds <n>", "rounds; the median counts", "7")
+    .addOption(
+      new Option("--precision <name>", "of our matrix products")
+        .choices(["highest", "high", "medium"])
+        .default("highest"),
+    )
     .option("--list", "print the names of the works and do nothing")
     .option("--json", "print JSON")
     .enablePositionalOptions()
@@ -44,6 +51,7 @@ Examples:
   manabi bench gemm mlp --rounds 15 --threads 1
   manabi bench train --peer torch,torch-bf16
   manabi bench inference --peer onnxruntime
+  manabi bench train --precision medium --peer torch-bf16
   manabi bench machine                           what this machine can do at most
 
 A ratio is ours over theirs: below 1 is faster.`,
@@ -63,6 +71,7 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
     if (!options.json) output.info(text);
   };
   const threads = threadCount();
+  setMatrixPrecision(options.precision);
   const load = loadavg()[0];
   const peers = await startPeers(kinds, threads, options.peer !== undefined, output);
   const rows: Row[] = [];
@@ -89,7 +98,7 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
     versions: { manabi, git, node: machine.node, peers: Object.fromEntries(peers.map((p) => [p.kind, p.name])) },
     ...{ threads, rounds, rows, means },
   };
-  const file = await save(words, result);
+  const file = await save(options.precision === "highest" ? words : [...words, options.precision], result);
   if (options.json) return printJson(shell, result);
   for (const mean of means) say(meanLine(mean));
   for (const text of reasons(rows)) say(text);
