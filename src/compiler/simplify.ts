@@ -6,8 +6,8 @@ import { reshape, type ShapeAttrs, sum } from "../primitives/broadcast.ts";
 import { dot } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
-import type { PermuteAttrs } from "../primitives/movement.ts";
-import { permute } from "../primitives/movement.ts";
+import { concat, type PadAttrs, type PermuteAttrs, permute } from "../primitives/movement.ts";
+import { joinScans } from "./join-scans.ts";
 
 type Rule = (node: Node) => Node | null;
 
@@ -50,8 +50,36 @@ function transposedProduct({ inputs: [a, b] }: Node, perm: readonly number[]): N
   return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap)) : null;
 }
 
+/** What a sum of padded parts is, where the parts lie side by side along one axis and cover it: their concatenation. */
+function sideBySide(node: Node): Node | null {
+  const terms = (x: Node): Node[] => (x.prim.name === "add" ? x.inputs.flatMap(terms) : [x]);
+  const parts = terms(node);
+  if (parts.some((p) => p.prim.name !== "pad")) return null;
+  const padding = (p: Node) => p.attrs as PadAttrs;
+  const axis = node.shape.findIndex((d, i) => parts[0].inputs[0].shape[i] !== d);
+  const alongAxis = (p: Node) =>
+    padding(p).value === 0 &&
+    p.shape.every((d, i) => (i === axis ? padding(p).interior[i] === 0 : p.inputs[0].shape[i] === d));
+  if (axis < 0 || !parts.every(alongAxis)) return null;
+  const sorted = [...parts].sort((a, b) => padding(a).lo[axis] - padding(b).lo[axis]);
+  let end = 0;
+  for (const p of sorted) {
+    if (padding(p).lo[axis] !== end) return null;
+    end += p.inputs[0].shape[axis];
+  }
+  return end === node.shape[axis]
+    ? concat(
+        sorted.map((p) => p.inputs[0]),
+        axis,
+      )
+    : null;
+}
+
 const rules: Partial<Record<PrimitiveName, Rule>> = {
-  add: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : null),
+  add: (node) => {
+    const [x, y] = node.inputs;
+    return constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : sideBySide(node);
+  },
   sub: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : null),
   mul: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : constantOf(x) === 1 ? y : null),
   div: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : null),
@@ -127,6 +155,7 @@ export function simplify(graph: Graph): Graph {
     map.set(result, result);
     return result;
   };
-  for (const node of reachable(graph.outputs)) settle(node);
-  return { ...graph, outputs: graph.outputs.map((node) => map.get(node) ?? settle(node)) };
+  const outputs = joinScans(graph.outputs);
+  for (const node of reachable(outputs)) settle(node);
+  return { ...graph, outputs: outputs.map((node) => map.get(node) ?? settle(node)) };
 }
