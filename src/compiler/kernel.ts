@@ -27,8 +27,9 @@ export interface Kernel {
  */
 export function canReplace({ buffers, stores }: Kernel, read: number, written: number): boolean {
   if (buffers[read].dtype !== buffers[written].dtype) return false;
-  const at = stores.find((s) => s.buffer === written)?.index.key;
-  let own = true;
+  const into = stores.filter((s) => s.buffer === written);
+  const at = into[0]?.index.key;
+  let own = into.length === 1;
   for (const { value } of stores)
     walk(value, (e) => {
       if (e.op === "load" && e.buffer === read && e.index.key !== at) own = false;
@@ -104,6 +105,35 @@ function findCut(kernel: Kernel): { axis: LoopVar; by: number } | null {
     if (cut) return cut;
   }
   return null;
+}
+
+/**
+ * The kernels with axes of equal sizes, outermost first, where those of both can be split that far; else null. Kernels
+ * over as many positions in row-major order, such as 8192 and 32 x 256, can be.
+ */
+export function alignAxes(a: Kernel, b: Kernel): [Kernel, Kernel] | null {
+  const sizes: number[] = [];
+  const [left, right] = [a, b].map((k) => k.axes.map((v) => v.size));
+  while (left.length && right.length) {
+    const [x, y] = [left[0], right[0]];
+    const size = Math.min(x, y);
+    if (size === 0 || x % size || y % size) return null;
+    sizes.push(size);
+    for (const [list, n] of [[left, x] as const, [right, y] as const]) {
+      if (n === size) list.shift();
+      else list[0] = n / size;
+    }
+  }
+  return left.length || right.length ? null : [splitTo(a, sizes), splitTo(b, sizes)];
+}
+
+function splitTo(kernel: Kernel, sizes: readonly number[]): Kernel {
+  let k = kernel;
+  sizes.forEach((size, i) => {
+    const v = k.axes[i];
+    if (v.size !== size) k = split(k, v, v.size / size);
+  });
+  return k;
 }
 
 /** Two loops in place of one: v = outer * by + inner. */
