@@ -6,7 +6,7 @@ import { reshape, type ShapeAttrs, sum } from "../primitives/broadcast.ts";
 import { dot } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
-import { concat, type PadAttrs, type PermuteAttrs, permute } from "../primitives/movement.ts";
+import { concat, type PadAttrs, type PermuteAttrs, permute, type SliceAttrs, slice } from "../primitives/movement.ts";
 import { joinScans } from "./join-scans.ts";
 
 type Rule = (node: Node) => Node | null;
@@ -48,6 +48,19 @@ function transposedProduct({ inputs: [a, b] }: Node, perm: readonly number[]): N
   const swap = perm.map((_, i) => i);
   swap.push(swap.splice(-2, 1)[0]);
   return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap)) : null;
+}
+
+/** A slice that takes nothing of what was padded on is one of what was padded. */
+function partOfPadded({ inputs: [x], attrs, shape }: Node): Node | null {
+  if (x.prim.name !== "pad") return null;
+  const { lo, interior } = x.attrs as PadAttrs;
+  const { starts, steps } = attrs as SliceAttrs;
+  const [inner] = x.inputs;
+  const first = starts.map((s, i) => s - lo[i]);
+  const inside = shape.every(
+    (d, i) => interior[i] === 0 && first[i] >= 0 && first[i] + (d - 1) * steps[i] < inner.shape[i],
+  );
+  return inside ? slice(inner, { starts: first, sizes: shape, steps }) : null;
 }
 
 /** What a sum of padded parts is, where the parts lie side by side along one axis and cover it: their concatenation. */
@@ -101,7 +114,7 @@ const rules: Partial<Record<PrimitiveName, Rule>> = {
     );
   },
   broadcast: rename,
-  slice: rename,
+  slice: (node) => partOfPadded(node) ?? rename(node),
   flip: rename,
   unfold: rename,
   sum: (node) => {

@@ -35,7 +35,8 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
 }
 
 #define FLOAT_OPS(op) op(gemm_f32) op(gemm_f64) op(conv_f32) op(conv_f64) op(conv_input_grad_f32) \
-  op(conv_input_grad_f64) op(conv_weight_grad_f32) op(conv_weight_grad_f64)
+  op(conv_input_grad_f64) op(conv_weight_grad_f32) op(conv_weight_grad_f64) \
+  op(attention_f32) op(attention_f64) op(attention_grad_f32) op(attention_grad_f64)
 #define EACH_DTYPE(op, name) op(name##_f32) op(name##_f64) op(name##_i32) op(name##_u32) op(name##_u8)
 #define ALL_OPS(op) FLOAT_OPS(op) EACH_DTYPE(op, argsort) EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
 
