@@ -169,6 +169,10 @@ static void copy_columns(real *to, const struct strided *x, int64_t offset, int6
   }
 }
 
+/* Extents of a block rounded up to whole tiles. */
+INLINE int tile_rows(int64_t rows) { return (int)mnb_round_up(rows, PRODUCT_ROWS); }
+INLINE int tile_columns(int64_t columns) { return (int)mnb_round_up(columns, PRODUCT_COLS); }
+
 /* Adds the mask to a block of scores [QUERIES, KEYS] and hides what is masked, causally hidden, or no key. */
 static void mask_scores(const struct attention *s, int64_t batch, int64_t query0, int64_t key0, real *scores) {
   int64_t keys = mnb_min(KEYS, s->keys - key0), queries = mnb_min(QUERIES, s->queries - query0);
@@ -182,7 +186,7 @@ static void mask_scores(const struct attention *s, int64_t batch, int64_t query0
       for (int64_t j = 0; j < keys; j++) row[j] = s->bool_mask[at + j * step] ? row[j] : -INFINITY;
     }
     int64_t seen = s->causal ? mnb_max(0, mnb_min(keys, query0 + i + 1 - key0)) : keys;
-    for (int64_t j = seen; j < KEYS; j++) row[j] = -INFINITY;
+    for (int64_t j = seen; j < tile_columns(keys); j++) row[j] = -INFINITY;
   }
 }
 
@@ -220,34 +224,44 @@ static const int64_t *read_problem(struct attention *s, void *const *buf, const 
 /* ---- forward: buf q, k, v, mask if any, out = [batches, queries, value width] then the log of sums [batches, queries] */
 
 struct query_state {
-  real highest[QUERIES], total[QUERIES];
+  real highest[QUERIES];
+  vec total[QUERIES]; /* lane by lane */
 };
 
+/* The largest lane of each of LANES vectors. */
+INLINE vec largest_lanes(const vec *x) {
+  vec row[LANES];
+  UNROLL for (int l = 0; l < LANES; l++) row[l] = x[l];
+  transpose_lanes(row);
+  UNROLL for (int l = 1; l < LANES; l++) row[0] = larger(row[l], row[0]);
+  return row[0];
+}
+
 /* Turns scores into weights relative to the running maximum and scales what has been summed up so far to it. */
-static void soften(real *scores, struct query_state *state, int64_t queries, real *sums, int64_t wide) {
-  for (int64_t i = 0; i < QUERIES; i++) {
-    real *row = scores + i * KEYS;
-    if (i >= queries) {
-      memset(row, 0, KEYS * sizeof(real));
-      continue;
-    }
-    vec top = load(row);
-    for (int j = LANES; j < KEYS; j += LANES) top = larger(load(row + j), top);
-    real before = state->highest[i], highest = before;
-    for (int l = 0; l < LANES; l++) highest = top[l] > highest ? top[l] : highest;
+static void soften(real *scores, struct query_state *state, int64_t queries, int columns, real *sums, int64_t wide) {
+  vec top[QUERIES];
+  real tops[QUERIES];
+  for (int64_t i = 0; i < queries; i++) {
+    top[i] = load(scores + i * KEYS);
+    for (int j = LANES; j < columns; j += LANES) top[i] = larger(load(scores + i * KEYS + j), top[i]);
+  }
+  for (int64_t i = queries; i < QUERIES; i++) top[i] = (vec){0};
+  for (int i = 0; i < QUERIES; i += LANES) store(tops + i, largest_lanes(top + i));
+  for (int64_t i = 0; i < queries; i++) {
+    real *row = scores + i * KEYS, before = state->highest[i], highest = tops[i] > before ? tops[i] : before;
     vec shift = splat(highest == -INFINITY ? 0 : highest), total = {0};
-    for (int j = 0; j < KEYS; j += LANES) {
+    for (int j = 0; j < columns; j += LANES) {
       vec e = exp_lanes(load(row + j) - shift);
       store(row + j, e);
       total += e;
     }
     state->highest[i] = highest;
     if (highest != before) {
-      real keep = before == -INFINITY ? 0 : exp_lanes(splat(before) - shift)[0];
+      vec keep = before == -INFINITY ? (vec){0} : exp_lanes(splat(before) - shift);
       state->total[i] *= keep;
-      for (int64_t j = 0; j < wide; j += LANES) store(sums + i * wide + j, load(sums + i * wide + j) * splat(keep));
+      for (int64_t j = 0; j < wide; j += LANES) store(sums + i * wide + j, load(sums + i * wide + j) * keep);
     }
-    state->total[i] += sum_lanes(total);
+    state->total[i] += total;
   }
 }
 
@@ -273,20 +287,22 @@ static void forward_task(void *ctx, int64_t task, int thread) {
   for (int64_t query0 = begin; query0 < end; query0 += QUERIES) {
     struct query_state state;
     int64_t queries = mnb_min(QUERIES, end - query0);
-    for (int i = 0; i < QUERIES; i++) state.highest[i] = -INFINITY, state.total[i] = 0;
+    for (int i = 0; i < QUERIES; i++) state.highest[i] = -INFINITY, state.total[i] = (vec){0};
     copy_columns(q, &s->q, q_at, query0, QUERIES, s->queries, s->width, s->scale);
     memset(sums, 0, (size_t)(QUERIES * s->value_wide) * sizeof(real));
     for (int64_t b = 0; b < blocks && (!s->causal || b * KEYS < query0 + queries); b++) {
-      product_columns(QUERIES, KEYS, s->width, q, QUERIES, k + b * KEYS * s->width, KEYS, scores, KEYS, 0);
+      int64_t keys = mnb_min(KEYS, s->keys - b * KEYS);
+      product_columns(tile_rows(queries), tile_columns(keys), s->width, q, QUERIES, k + b * KEYS * s->width, KEYS,
+                      scores, KEYS, 0);
       mask_scores(s, batch, query0, b * KEYS, scores);
-      soften(scores, &state, queries, sums, s->value_wide);
-      product_rows(QUERIES, (int)s->value_wide, KEYS, scores, v + b * KEYS * s->value_wide, s->value_wide, sums,
-                   s->value_wide);
+      soften(scores, &state, queries, tile_columns(keys), sums, s->value_wide);
+      product_rows(tile_rows(queries), (int)s->value_wide, keys, scores, v + b * KEYS * s->value_wide, s->value_wide,
+                   sums, s->value_wide);
     }
     real *out = s->to + (batch * s->queries + query0) * s->value_width;
     real *lse = s->to + s->batches * s->queries * s->value_width + batch * s->queries + query0;
     for (int64_t i = 0; i < queries; i++) {
-      real total = state.total[i], inverse = total == 0 ? 0 : 1 / total;
+      real total = sum_lanes(state.total[i]), inverse = total == 0 ? 0 : 1 / total;
       for (int64_t j = 0; j < s->value_width; j++) out[i * s->value_width + j] = sums[i * s->value_wide + j] * inverse;
       lse[i] = total == 0 ? 0 : state.highest[i] + (real)log((double)total);
     }
@@ -317,16 +333,11 @@ static int64_t backward_scratch(const struct attention *s) {
 }
 
 /* Weights and their slopes of one block, from scores and from ct v^T. */
-static void slopes(real *weights, real *slope, const real *lse, const real *dots, int64_t queries) {
-  for (int64_t i = 0; i < QUERIES; i++) {
+static void slopes(real *weights, real *slope, const real *lse, const real *dots, int64_t queries, int columns) {
+  for (int64_t i = 0; i < queries; i++) {
     real *w = weights + i * KEYS, *d = slope + i * KEYS;
-    if (i >= queries) {
-      memset(w, 0, KEYS * sizeof(real));
-      memset(d, 0, KEYS * sizeof(real));
-      continue;
-    }
     vec shift = splat(lse[i]), dot = splat(dots[i]);
-    for (int j = 0; j < KEYS; j += LANES) {
+    for (int j = 0; j < columns; j += LANES) {
       vec e = exp_lanes(load(w + j) - shift);
       store(w + j, e);
       store(d + j, e * (load(d + j) - dot));
@@ -372,6 +383,7 @@ static void backward_task(void *ctx, int64_t task, int thread) {
   int64_t last = mnb_split(s->key_blocks, s->parts, part + 1);
   for (int64_t b = mnb_split(s->key_blocks, s->parts, part); b < last; b++) {
     int64_t key0 = b * KEYS, keys = mnb_min(KEYS, s->keys - key0);
+    int columns = tile_columns(keys);
     copy_rows(k, &s->k, k_at, key0, KEYS, s->keys, s->width, s->wide, 1);
     copy_columns(kt, &s->k, k_at, key0, KEYS, s->keys, s->width, 1);
     copy_columns(vt, &s->v, v_at, key0, KEYS, s->keys, s->value_width, 1);
@@ -379,14 +391,15 @@ static void backward_task(void *ctx, int64_t task, int thread) {
     memset(dk, 0, (size_t)(KEYS * s->wide) * sizeof(real));
     for (int64_t c = s->causal ? key0 / QUERIES : 0; c < s->query_blocks; c++) {
       int64_t query0 = c * QUERIES, rows = mnb_min(QUERIES, s->queries - query0);
-      product_columns(QUERIES, KEYS, s->width, qt + query0 * s->wide, QUERIES, kt, KEYS, weights, KEYS, 0);
-      product_columns(QUERIES, KEYS, s->value_width, ctt + query0 * s->value_wide, QUERIES, vt, KEYS, slope, KEYS, 0);
+      product_columns(tile_rows(rows), columns, s->width, qt + query0 * s->wide, QUERIES, kt, KEYS, weights, KEYS, 0);
+      product_columns(tile_rows(rows), columns, s->value_width, ctt + query0 * s->value_wide, QUERIES, vt, KEYS, slope,
+                      KEYS, 0);
       mask_scores(s, batch, query0, key0, weights);
-      slopes(weights, slope, lse + query0, dots + query0, rows);
-      product_columns(KEYS, (int)s->value_wide, QUERIES, weights, KEYS, ct + query0 * s->value_wide, s->value_wide, dv,
-                      s->value_wide, 1);
-      product_columns(KEYS, (int)s->wide, QUERIES, slope, KEYS, q + query0 * s->wide, s->wide, dk, s->wide, 1);
-      product_rows(QUERIES, (int)s->wide, KEYS, slope, k, s->wide, dq + query0 * s->wide, s->wide);
+      slopes(weights, slope, lse + query0, dots + query0, rows, columns);
+      product_columns(tile_rows(keys), (int)s->value_wide, rows, weights, KEYS, ct + query0 * s->value_wide,
+                      s->value_wide, dv, s->value_wide, 1);
+      product_columns(tile_rows(keys), (int)s->wide, rows, slope, KEYS, q + query0 * s->wide, s->wide, dk, s->wide, 1);
+      product_rows(tile_rows(rows), (int)s->wide, keys, slope, k, s->wide, dq + query0 * s->wide, s->wide);
     }
     real *to = s->to + total_q + (batch * s->keys + key0) * s->width;
     store_rows(to, dk, keys, s->width, s->wide, 1);
