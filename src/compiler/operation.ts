@@ -6,7 +6,7 @@ import type { ConvAttrs } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import type { ScatterAttrs, SortAttrs } from "../primitives/indexing.ts";
 import type { CumsumAttrs } from "../primitives/reduce.ts";
-import { type Access, around, aroundIndex, denseBase, viewBase, viewStrides } from "./access.ts";
+import { type Access, around, aroundIndex, denseBase, viewChain, viewStrides } from "./access.ts";
 import type { Buffer, OpInstruction } from "./instruction.ts";
 
 /** How an instruction that takes strides reads input `i`: a view of a buffer if that is linear, else a buffer of its own. */
@@ -17,12 +17,12 @@ function strided(node: Node, i: number): { from: Node; access: Access } {
     axis === undefined
       ? viewStrides(x, from, x.shape, (loops) => [...loops])
       : viewStrides(x, from, around(x.shape, axis), aroundIndex(x.shape, axis));
-  const base = viewBase(x);
-  const view = base === x ? null : read(base);
-  if (view) return { from: base, access: view };
-  const own = read(x);
-  if (!own) throw new ManabiError(`compiler: ${node.prim.name} cannot read its input`);
-  return { from: x, access: own };
+  // The value furthest back of which this is a linear view: others may read that too.
+  for (const from of viewChain(x).reverse()) {
+    const access = read(from);
+    if (access) return { from, access };
+  }
+  throw new ManabiError(`compiler: ${node.prim.name} cannot read its input`);
 }
 
 function takesStrides({ prim: { name }, inputs }: Node, i: number): boolean {

@@ -17,6 +17,8 @@ export interface RenderedKernel {
 
 /** Independent accumulators of a reduction along memory: one vector register or more, whatever the machine. */
 const lanes = 32;
+/** Terms that a lane adds up in f32 before they go into its f64 accumulator: the error stays below that of pairwise sums. */
+const stagedTerms = 16;
 /** Results that are accumulated side by side when a reduction runs across memory. */
 const strip = 64;
 /** Work, in elements times cost, that is worth waking a thread for. */
@@ -191,21 +193,41 @@ class Renderer {
     const n = this.int(inner.size);
     const [base, j] = [this.name("i"), this.name("j")];
     this.line(`int64_t ${base} = 0;`);
-    const step = (at: string, lane: string) => {
+    const step = (into: typeof accs, at: string, lane: string) => {
       this.line(`const int64_t ${this.variable(inner)} = ${at};`);
       this.inBlock(() => {
-        for (const { r, acc, a } of accs)
+        for (const { r, acc, a } of into)
           this.line(`${acc.step(`${a}[${lane}]`, castC(this.value(r.body), r.body.dtype, acc.dtype))};`);
       });
     };
-    this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
+    // Sums of f32 run in f32 over a few terms, which go into the f64 accumulators.
+    const staged = accs.some(({ r, acc }) => acc.dtype !== r.dtype && r.kind === "sum");
+    const near = accs.map(({ r, acc, a }) => {
+      if (!staged || acc.dtype === r.dtype || r.kind !== "sum") return { r, acc, a };
+      return { r, acc: accumulator(r.kind, r.dtype, true), a: this.name("f") };
+    });
+    const stop = this.name("e");
+    if (staged) {
+      this.open(`while (${base} + ${lanes} <= ${n}) {`);
+      this.line(`const int64_t ${stop} = ${base} + ${lanes * stagedTerms} < ${n} ? ${base} + ${lanes * stagedTerms} : ${n};`);
+      near.forEach(({ r, a }, i) => {
+        if (a !== accs[i].a) this.line(`${ctype[r.dtype]} ${a}[${lanes}] = {0};`);
+      });
+    }
+    this.open(`for (; ${base} + ${lanes} <= ${staged ? stop : n}; ${base} += ${lanes}) {`);
     this.line("#pragma GCC ivdep");
     this.open(`for (int ${j} = 0; ${j} < ${lanes}; ++${j}) {`);
-    step(`${base} + ${j}`, j);
+    step(near, `${base} + ${j}`, j);
     this.close();
     this.close();
+    if (staged) {
+      near.forEach(({ a }, i) => {
+        if (a !== accs[i].a) this.line(`for (int j = 0; j < ${lanes}; ++j) ${accs[i].a}[j] += ${a}[j];`);
+      });
+      this.close();
+    }
     this.open(`for (int ${j} = 0; ${base} < ${n}; ++${base}, ++${j}) {`);
-    step(base, `${j} & ${lanes - 1}`);
+    step(accs, base, `${j} & ${lanes - 1}`);
     this.close();
     for (const _ of outer) this.close();
     for (const { r, acc, a } of accs) {
