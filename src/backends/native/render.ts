@@ -18,7 +18,7 @@ export interface RenderedKernel {
 /** Independent accumulators of a reduction along memory: one vector register or more, whatever the machine. */
 const lanes = 32;
 /** Terms that a lane adds up in f32 before they go into its f64 accumulator: the error stays below that of pairwise sums. */
-const stagedTerms = 16;
+const stagedTerms = 8;
 /** Results that are accumulated side by side when a reduction runs across memory. */
 const strip = 64;
 /** Work, in elements times cost, that is worth waking a thread for. */

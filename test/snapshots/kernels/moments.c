@@ -12,7 +12,7 @@
     for (int64_t v1 = 0; v1 < p0; ++v1) {
       int64_t i2 = 0;
       while (i2 + 32 <= p1) {
-        const int64_t e6 = i2 + 512 < p1 ? i2 + 512 : p1;
+        const int64_t e6 = i2 + 256 < p1 ? i2 + 256 : p1;
         float f4[32] = {0};
         float f5[32] = {0};
         for (; i2 + 32 <= e6; i2 += 32) {

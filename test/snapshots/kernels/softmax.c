@@ -47,7 +47,7 @@
     for (int j = 0; j < 32; ++j) a0[j] = 0;
     int64_t i1 = 0;
     while (i1 + 32 <= p0) {
-      const int64_t e4 = i1 + 512 < p0 ? i1 + 512 : p0;
+      const int64_t e4 = i1 + 256 < p0 ? i1 + 256 : p0;
       float f3[32] = {0};
       for (; i1 + 32 <= e4; i1 += 32) {
         #pragma GCC ivdep
