@@ -67,13 +67,13 @@ function withStores(instruction: KernelInstruction, stores: readonly Store[]): K
     kernel: {
       axes: kernel.axes,
       buffers: kept.map((b) => kernel.buffers[b]),
-      stores: stores.map((s) => ({ buffer: kept.indexOf(s.buffer), index: index(s.index), value: expr(s.value) })),
+      stores: stores.map((s) => ({ ...s, buffer: kept.indexOf(s.buffer), index: index(s.index), value: expr(s.value) })),
     },
   };
 }
 
 /** Whether instruction b can run right after instruction a: nothing in between touches what it writes or writes what it reads. */
-function independent(list: readonly Instruction[], a: number, b: number): boolean {
+export function independent(list: readonly Instruction[], a: number, b: number): boolean {
   const [read, written] = [new Set(reads(list[b])), new Set(writes(list[b]))];
   for (let i = a + 1; i < b; i++) {
     if (writes(list[i]).some((x) => read.has(x) || written.has(x))) return false;

@@ -9,6 +9,9 @@ export function printSchedule(instructions: readonly Instruction[]): string {
   return printer.lines.join("\n");
 }
 
+/** A stand-in for what has no buffer in the program. */
+const rowValue = (): Buffer => ({ size: 0, dtype: "u8", place: { kind: "temp" } });
+
 class Printer {
   readonly lines: string[] = [];
   private readonly buffers = new Map<Buffer, string>();
@@ -34,11 +37,15 @@ class Printer {
           break;
         case "kernel": {
           const { axes, stores } = i.kernel;
-          const head = axes.map((v) => `${this.variable(v)}<${v.size}`).join(" ");
+          const loops = (list: readonly LoopVar[]) => list.map((v) => `${this.variable(v)}<${v.size}`).join(" ") || "1";
+          const rows = stores[0].inner !== undefined;
+          const all = [...i.buffers, ...i.kernel.buffers.slice(i.buffers.length).map(() => rowValue())];
+          if (rows) this.lines.push(`${indent}rows ${loops(axes)} {`);
           for (const s of stores)
             this.lines.push(
-              `${indent}for ${head || "1"}: ${this.buffer(i.buffers[s.buffer])}[${this.index(s.index, i.buffers)}] = ${this.expr(s.value, i.buffers)}`,
+              `${indent}${rows ? "  " : ""}for ${loops(s.inner ?? axes)}: ${this.buffer(all[s.buffer])}[${this.index(s.index, all)}] = ${this.expr(s.value, all)}`,
             );
+          if (rows) this.lines.push(`${indent}}`);
         }
       }
     }

@@ -1,6 +1,6 @@
 import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
 import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
-import { canReplace, type Kernel } from "../../compiler/kernel.ts";
+import { canReplace, type Kernel, type Store } from "../../compiler/kernel.ts";
 import type { DType } from "../../core/dtype.ts";
 import { callC, castC, constantC, ctype } from "./scalar.ts";
 
@@ -31,6 +31,8 @@ export function renderKernel(kernel: Kernel): RenderedKernel {
 
 class Renderer {
   private readonly kernel: Kernel;
+  /** Those that are being rendered. */
+  private stores: readonly Store[];
   private readonly params: number[] = [];
   private readonly variables: LoopVar[] = [];
   private readonly lines: string[] = [];
@@ -41,10 +43,12 @@ class Renderer {
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.stores = kernel.stores;
   }
 
   render(): RenderedKernel {
     const { axes } = this.kernel;
+    if (this.kernel.stores[0].inner) return this.renderRows();
     const tops = this.topReductions();
     const last = axes.at(-1);
     const acrossMemory = last !== undefined && tops.length > 0 && this.runsAcross(tops, last);
@@ -84,8 +88,41 @@ class Renderer {
     };
   }
 
+  /** Row by row, the stores in their order, those with the same inner loops together. */
+  private renderRows(): RenderedKernel {
+    const { axes, stores: all } = this.kernel;
+    const range = axes.reduce((n, v) => n * v.size, 1);
+    this.kernel.buffers.forEach(({ dtype, row }, i) => {
+      if (row !== undefined) this.line(`${ctype[dtype]} b${i}[${this.int(row)}];`);
+    });
+    this.open("for (int64_t q = begin; q < end; ++q) {");
+    this.decompose("q", axes);
+    let work = 0;
+    for (let from = 0; from < all.length; from += this.stores.length) {
+      const inner = all[from].inner as readonly LoopVar[];
+      const next = all.findIndex((s, i) => i > from && s.inner !== inner);
+      this.stores = all.slice(from, next < 0 ? all.length : next);
+      const tops = this.topReductions();
+      work += inner.reduce((n, v) => n * v.size, 1) * this.costPerElement(tops);
+      if (inner.length === 0) this.open("{");
+      inner.forEach((v, i) => {
+        if (i === inner.length - 1) this.vectorHint(tops);
+        this.loop(v);
+      });
+      this.position(tops);
+      for (const _ of inner.length ? inner : [null]) this.close();
+    }
+    this.close();
+    return {
+      body: [...this.prologue(), ...this.lines].join("\n"),
+      params: this.params,
+      range,
+      grain: Math.max(1, Math.ceil(threadWork / Math.max(1, work))),
+    };
+  }
+
   private prologue(): string[] {
-    const { buffers: all } = this.kernel;
+    const all = this.kernel.buffers.filter(({ row }) => row === undefined);
     const numbers = all.map((_, i) => i);
     // Where the memory plan may store a result over an input, the compiler must not take the two for different.
     const apart = (i: number): boolean =>
@@ -121,8 +158,8 @@ class Renderer {
 
   private store(): void {
     // All values before any store: a store may overwrite what another value reads.
-    const values = this.kernel.stores.map((s) => this.value(s.value));
-    for (const [i, { buffer, index }] of this.kernel.stores.entries())
+    const values = this.stores.map((s) => this.value(s.value));
+    for (const [i, { buffer, index }] of this.stores.entries())
       this.line(`b${buffer}[${this.index(index)}] = ${values[i]};`);
   }
 
@@ -146,7 +183,7 @@ class Renderer {
       }
       for (const c of children(e)) visit(c, around);
     };
-    for (const s of this.kernel.stores) visit(s.value, []);
+    for (const s of this.stores) visit(s.value, []);
     return [...groups.values()];
   }
 
@@ -328,7 +365,7 @@ class Renderer {
 
   private costPerElement(groups: readonly (readonly Reduce[])[]): number {
     let cost = 0;
-    for (const { value } of this.kernel.stores)
+    for (const { value } of this.stores)
       walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
     for (const [r] of groups) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
     return cost;
