@@ -39,12 +39,7 @@ export class StepSums {
    * `sequences` maps the slices that a step receives to the whole they are slices of, `outputs` are stacked in any
    * case, `fixed` is the same at every step.
    */
-  constructor(
-    sequences: ReadonlyMap<Node, Node>,
-    outputs: readonly Node[],
-    fixed: readonly Node[],
-    length: number,
-  ) {
+  constructor(sequences: ReadonlyMap<Node, Node>, outputs: readonly Node[], fixed: readonly Node[], length: number) {
     this.sequences = sequences;
     this.fixed = new Set(fixed);
     this.length = length;

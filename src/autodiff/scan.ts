@@ -69,7 +69,10 @@ export function scanVjp(node: Node, cts: readonly (Node | null)[], backward: Bac
   const grads = raw.map((g) => (g ? rewritten[at++] : null));
   const used = new Set(reachable(rewritten));
   const kept = [...stored.values()].flatMap((n, i) => (used.has(n) ? [{ slice: n, product: products[i] }] : []));
-  const forward = withStacks(node, kept.map(({ product }) => product));
+  const forward = withStacks(
+    node,
+    kept.map(({ product }) => product),
+  );
   const savedStacks = carryIn.map((_, i) => pick(forward, body.outputs.length + kept.length + i));
   const productStacks = kept.map((_, i) => pick(forward, body.outputs.length + i));
 

@@ -117,8 +117,7 @@ export function chooseBuffers(nodes: readonly Node[], forced: ReadonlySet<Node>)
     const store = reduces.has(node)
       ? // What holds a reduction is computed once: only in one kernel, at its own positions, may it go without a buffer.
         own + (reducing.has(node.prim.name) ? 1 : 0) > 0 && (roots.size > 1 || !straight)
-      : own > 0 &&
-        ((roots.size > 1 && c + 2 * (l - 1) >= dearTwice && !apart(mine)) || repeated(node, mine, c));
+      : own > 0 && ((roots.size > 1 && c + 2 * (l - 1) >= dearTwice && !apart(mine)) || repeated(node, mine, c));
     // Overlapping windows over padding would test the bounds once per window; a padded copy costs one pass.
     const paddedWindows = node.prim.name === "pad" && mine.some((u) => u.prim.name === "unfold");
     if (store || paddedWindows) realized.add(node);

@@ -67,7 +67,12 @@ function withStores(instruction: KernelInstruction, stores: readonly Store[]): K
     kernel: {
       axes: kernel.axes,
       buffers: kept.map((b) => kernel.buffers[b]),
-      stores: stores.map((s) => ({ ...s, buffer: kept.indexOf(s.buffer), index: index(s.index), value: expr(s.value) })),
+      stores: stores.map((s) => ({
+        ...s,
+        buffer: kept.indexOf(s.buffer),
+        index: index(s.index),
+        value: expr(s.value),
+      })),
     },
   };
 }

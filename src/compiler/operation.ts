@@ -122,10 +122,7 @@ function attention(
     name: `${saved.length ? "attention_grad" : "attention"}_${target.dtype}`,
     buffers: [...reads.map(({ from }) => bufferOf(from)), target],
     offsets: [...reads.map(({ access }) => access.offset), 0],
-    params: [
-      ...[batch.length, ...batch, tq, tk, d, dv, ...settings],
-      ...reads.flatMap(({ access }) => access.strides),
-    ],
+    params: [...[batch.length, ...batch, tq, tk, d, dv, ...settings], ...reads.flatMap(({ access }) => access.strides)],
   };
 }
 

@@ -159,7 +159,12 @@ function staysInRows(
 
 /** The parts of an index that depend on the row and on the rest, null where they do not come apart. */
 function partsOf(x: Idx, rows: readonly LoopVar[]): { row: Idx; rest: Idx } | null {
-  const only = (keep: (v: LoopVar) => boolean) => mapIdx(x, (v) => (keep(v) ? ofVar(v) : literal(0)), (e: Expr) => e);
+  const only = (keep: (v: LoopVar) => boolean) =>
+    mapIdx(
+      x,
+      (v) => (keep(v) ? ofVar(v) : literal(0)),
+      (e: Expr) => e,
+    );
   const [row, rest] = [only((v) => rows.includes(v)), only((v) => !rows.includes(v))];
   if (x.terms.some((t) => t.atom.kind === "ref")) return null;
   return offsetIdx(addIdx(row, rest), -x.offset).key === x.key ? { row: offsetIdx(row, -x.offset), rest } : null;
@@ -200,9 +205,7 @@ function localize(instruction: KernelInstruction, read: ReadonlySet<Buffer>): Ke
   const kept = buffers.flatMap((_, i) => (start.has(i) ? [] : [i]));
   const order = [...kept, ...start.keys()];
   // A position within the row: the rest of the index, which starts at its lowest value.
-  const lowest = new Map(
-    kernel.stores.map((s) => [s.buffer, partsOf(s.index, kernel.axes)?.rest.lo ?? 0] as const),
-  );
+  const lowest = new Map(kernel.stores.map((s) => [s.buffer, partsOf(s.index, kernel.axes)?.rest.lo ?? 0] as const));
   const within = (x: Idx, buffer: number): Idx => {
     if (!start.has(buffer)) return x;
     const parts = partsOf(x, kernel.axes);

@@ -21,12 +21,18 @@ const rename = (x: Node): Node | null => {
 /** Below this many results a large reduction is done in two stages, so that it can be shared among threads. */
 const fewResults = 8;
 const largeReduction = 1 << 15;
+/** Likewise for sums down a tall matrix of few columns. */
+const fewColumns = 256;
+const tallColumn = 1024;
 
 /** A fixed split, so that the order of additions does not depend on the number of threads. */
 const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
   const { axes } = attrs as { axes: readonly number[] };
   const count = axes.reduce((n, a) => n * x.shape[a], 1);
-  if (sizeOf(shape) >= fewResults || count < largeReduction) return null;
+  // Sums down narrow columns are shared among threads by columns, of which there are few.
+  const columns = !axes.includes(x.shape.length - 1) && sizeOf(shape) < fewColumns;
+  const narrow = columns && sizeOf(x.shape) >= 4 * largeReduction && count >= tallColumn;
+  if (!narrow && (sizeOf(shape) >= fewResults || count < largeReduction)) return null;
   if (axes.length === 1) {
     const [axis] = axes;
     const n = x.shape[axis];

@@ -91,7 +91,10 @@ const normalCdf = (x: Tensor): Tensor => half(x.mul(Math.SQRT1_2).erf().add(1));
 const exactGelu: (x: Tensor) => Tensor = customVjp(
   (x) => x.mul(normalCdf(x)),
   ({ ct, inputs: [x] }) => {
-    const density = half(x.square()).neg().exp().mul(1 / Math.sqrt(2 * Math.PI));
+    const density = half(x.square())
+      .neg()
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
     return [ct.mul(normalCdf(x).add(x.mul(density)))];
   },
 );
@@ -104,7 +107,11 @@ const tanhGelu: (x: Tensor) => Tensor = customVjp(
   (x) => half(x).mul(tanhOf(x).add(1)),
   ({ ct, inputs: [x] }) => {
     const t = tanhOf(x);
-    const slope = x.square().mul(3 * cubic).add(1).mul(scale);
+    const slope = x
+      .square()
+      .mul(3 * cubic)
+      .add(1)
+      .mul(scale);
     const rest = half(x).mul(t.square().neg().add(1)).mul(slope);
     return [ct.mul(half(t.add(1)).add(rest))];
   },

@@ -39,7 +39,8 @@ export function fusedAttention(
 /** The cotangents of q, k and v as one flat tensor; takes q, k, v, mask if any, the flat forward result, a cotangent. */
 const gradient = (attrs: AttentionAttrs, formula: Formula) =>
   customVjp(
-    (...x: Tensor[]) => new Tensor(attentionGrad(nodes(x.slice(0, -2)), x[x.length - 2].node, x[x.length - 1].node, attrs)),
+    (...x: Tensor[]) =>
+      new Tensor(attentionGrad(nodes(x.slice(0, -2)), x[x.length - 2].node, x[x.length - 1].node, attrs)),
     ({ ct, inputs }) => {
       const [q, k, v, mask = null] = inputs.slice(0, -2);
       const own = inputs[inputs.length - 1];

@@ -246,7 +246,9 @@ class Renderer {
     const stop = this.name("e");
     if (staged) {
       this.open(`while (${base} + ${lanes} <= ${n}) {`);
-      this.line(`const int64_t ${stop} = ${base} + ${lanes * stagedTerms} < ${n} ? ${base} + ${lanes * stagedTerms} : ${n};`);
+      this.line(
+        `const int64_t ${stop} = ${base} + ${lanes * stagedTerms} < ${n} ? ${base} + ${lanes * stagedTerms} : ${n};`,
+      );
       near.forEach(({ r, a }, i) => {
         if (a !== accs[i].a) this.line(`${ctype[r.dtype]} ${a}[${lanes}] = {0};`);
       });
@@ -365,8 +367,7 @@ class Renderer {
 
   private costPerElement(groups: readonly (readonly Reduce[])[]): number {
     let cost = 0;
-    for (const { value } of this.stores)
-      walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
+    for (const { value } of this.stores) walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
     for (const [r] of groups) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
     return cost;
   }

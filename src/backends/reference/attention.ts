@@ -67,11 +67,7 @@ interface Problem extends AttentionAttrs {
   readonly maskHides: boolean;
 }
 
-function problemOf(
-  [q, k, , mask]: readonly TypedArray[],
-  specs: readonly Spec[],
-  attrs: AttentionAttrs,
-): Problem {
+function problemOf([q, k, , mask]: readonly TypedArray[], specs: readonly Spec[], attrs: AttentionAttrs): Problem {
   const [tq, d] = specs[0].shape.slice(-2);
   const [tk, dv] = specs[2].shape.slice(-2);
   const batches = sizeOf(specs[0].shape.slice(0, -2));
