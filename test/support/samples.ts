@@ -182,7 +182,11 @@ export const dtypes = ["f32", "f64", "i32", "u32", "u8", "bool"] as const satisf
 
 /** A sample per primitive: an operation without one is a type error. */
 /** Two queries that look evenly at two keys. */
-const evenAttention = [[0, 0], [0, 0], [4, 6]].map((values) => leaf("f64", [2, 1], values));
+const evenAttention = [
+  [0, 0],
+  [0, 0],
+  [4, 6],
+].map((values) => leaf("f64", [2, 1], values));
 const gradOfEven = (causal: boolean): Node => {
   const attrs = { scale: 1, causal };
   return at.attentionGrad(evenAttention, at.attention(evenAttention, attrs), leaf("f64", [2, 1], [1, 3]), attrs);
@@ -191,7 +195,11 @@ const gradOfEven = (causal: boolean): Node => {
 /** Queries, keys and values, alone, with a bool and with a float mask; more keys than queries, and wider values. */
 function attentionCases(fn: (operands: readonly Node[], attrs: at.AttentionAttrs) => Node): readonly Case[] {
   const points = [spread([2, 3, 2], -2, 2), spread([2, 5, 2], -2, 2, 3), spread([2, 5, 3], -1, 1, 5)];
-  const seen = leaf("bool", [2, 3, 5], Array.from({ length: 30 }, (_, i) => Number(i >= 5 && (i * 7) % 3 > 0)));
+  const seen = leaf(
+    "bool",
+    [2, 3, 5],
+    Array.from({ length: 30 }, (_, i) => Number(i >= 5 && (i * 7) % 3 > 0)),
+  );
   return [
     [(q, k, v) => fn([q, k, v], { scale: 0.7, causal: false }), ...points],
     [(q, k, v) => fn([q, k, v], { scale: 0.7, causal: true }), ...points],
