@@ -191,14 +191,17 @@ class Renderer {
   private runsAcross(groups: readonly (readonly Reduce[])[], last: LoopVar): boolean {
     let [along, across] = [0, 0];
     const tops = groups.flat();
+    const spread = new Set(tops.filter((r) => readsBoth(r, last)));
     for (const r of tops) {
-      const longest = innermost([r]);
+      const longest = innermost([r], spread.has(r) ? last : null);
       let nested = false;
       walk(r.body, (e) => {
         if (e.op === "reduce" && !tops.includes(e)) nested = true;
         if (e.op !== "load") return;
         const a = coefOf(e.index, longest);
         const b = coefOf(e.index, last);
+        // What is the same for all results, such as the mean of each row under a sum down the columns, stays in the cache.
+        if (b === 0 && spread.has(r)) return;
         if (a === 1 && longest.size >= 8) along++;
         if (b !== null && b !== 0 && a !== 1) across++;
         if (b !== null && a === 1 && longest.size < 8) across++;
@@ -525,8 +528,18 @@ class Renderer {
 /** Values that an index is computed from. */
 const refsOf = (index: Idx): Expr[] => children({ op: "index", index, dtype: "i32" });
 
-/** The axis of reductions over the same terms that most loads step through element by element. */
-function innermost(group: readonly Reduce[]): LoopVar {
+/** Whether some load of the terms differs between terms and between results. */
+function readsBoth(r: Reduce, result: LoopVar): boolean {
+  let both = false;
+  walk(r.body, (e) => {
+    if (e.op !== "load" || coefOf(e.index, result) === 0) return;
+    if (r.axes.some((v) => coefOf(e.index, v) !== 0)) both = true;
+  });
+  return both;
+}
+
+/** The axis of reductions over the same terms that most loads (of those that differ between results) step through. */
+function innermost(group: readonly Reduce[], result: LoopVar | null = null): LoopVar {
   const [{ axes, kind }] = group;
   // Positions are counted in row-major order.
   if (kind === "argmax" || kind === "argmin") return axes[axes.length - 1];
@@ -534,7 +547,7 @@ function innermost(group: readonly Reduce[]): LoopVar {
     let n = 0;
     for (const r of group)
       walk(r.body, (e) => {
-        if (e.op === "load" && coefOf(e.index, v) === 1) n++;
+        if (e.op === "load" && coefOf(e.index, v) === 1 && !(result && coefOf(e.index, result) === 0)) n++;
       });
     return n;
   };
