@@ -21,7 +21,8 @@ import {
  *
  *      manabi train cifar10-resnet20
  *
- *  Measured: 0.62 s of CPU time a step over 67 steps on an AMD EPYC (Zen 3, AVX2); the whole run not yet. */
+ *  Measured: 91.18 % test accuracy after 40 epochs (seed 1, best 91.19 %), on 2 cores of an AMD EPYC (Zen 4, AVX-512),
+ *  0.22 s a step; 1:50 h on a machine that was busy with other work, about an hour on one that is not. */
 export default recipe({
   title: "ResNet-20 on CIFAR-10",
   args: {

@@ -8,10 +8,11 @@ import { type LowerContext, lowerings } from "./lower.ts";
 const views = new Set<string>(["reshape", "permute", "broadcast", "slice", "stopGradient", "barrier"]);
 const renames = new Set<string>(["reshape", "stopGradient", "barrier"]);
 
-/** The value that `x` is a strided view of, as far as views reach. */
-export function viewBase(x: Node): Node {
-  while (views.has(x.prim.name)) x = x.inputs[0];
-  return x;
+/** `x`, what it is a view of, what that is a view of, and so on. */
+export function viewChain(x: Node): Node[] {
+  const chain = [x];
+  while (views.has(chain[chain.length - 1].prim.name)) chain.push(chain[chain.length - 1].inputs[0]);
+  return chain;
 }
 
 /** The value whose dense elements are those of `x`, in order. */

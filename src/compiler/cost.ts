@@ -95,19 +95,22 @@ const noArithmetic = new Set([..."cast where eq ne lt le gt ge and or xor not".s
  * unchanged is taken as computed outside of it. Every arithmetic call on floats is one operation, whatever it takes
  * the machine (an exponential counts as an addition does); so is every term of a reduction.
  */
-function kernelCost({ stores }: Kernel, buffers: readonly Buffer[]): Cost {
+function kernelCost({ axes, stores }: Kernel, buffers: readonly Buffer[]): Cost {
   const variables = variableFinder();
   const expressions = new Set<Expr>();
   for (const { value, index } of stores) {
     walk(value, (e) => expressions.add(e));
     for (const e of refsOf(index)) walk(e, (x) => expressions.add(x));
   }
+  // What a row keeps for itself is computed for every row.
+  const rows = stores.some(({ inner }) => inner) ? axes : [];
+  const times = (e: Expr) => extent(new Set([...rows, ...variables.ofExpr(e)]));
   let flops = 0;
   const loads = new Map<number, Map<string, Idx>>();
   for (const e of expressions) {
-    if (e.op === "call" && isFloat(e.dtype) && !noArithmetic.has(e.name)) flops += extent(variables.ofExpr(e));
-    else if (e.op === "reduce" && isFloat(e.body.dtype)) flops += extent(variables.ofExpr(e)) * extent(e.axes);
-    else if (e.op === "load")
+    if (e.op === "call" && isFloat(e.dtype) && !noArithmetic.has(e.name)) flops += times(e);
+    else if (e.op === "reduce" && isFloat(e.body.dtype)) flops += times(e) * extent(e.axes);
+    else if (e.op === "load" && e.buffer < buffers.length)
       loads.set(e.buffer, (loads.get(e.buffer) ?? new Map<string, Idx>()).set(e.index.key, e.index));
   }
   const elements = (buffer: Buffer, indices: readonly Idx[]): number => {
@@ -118,7 +121,9 @@ function kernelCost({ stores }: Kernel, buffers: readonly Buffer[]): Cost {
   };
   let [bytesRead, bytesWritten] = [0, 0];
   for (const [at, indices] of loads) bytesRead += bytesOf(buffers[at], elements(buffers[at], [...indices.values()]));
-  for (const { buffer, index } of stores) bytesWritten += bytesOf(buffers[buffer], elements(buffers[buffer], [index]));
+  // What lives for one row of a kernel has no buffer outside of it.
+  for (const { buffer, index } of stores.filter((s) => s.buffer < buffers.length))
+    bytesWritten += bytesOf(buffers[buffer], elements(buffers[buffer], [index]));
   return { flops, bytesRead, bytesWritten };
 }
 
@@ -177,6 +182,15 @@ function opCost(instruction: OpInstruction): Cost {
       return cost(convFlops(params), [touchedInputs(params), all[1]]);
     case "conv_input_grad":
       return cost(convFlops(params), all);
+    case "attention": {
+      const { pairs, d, dv } = attentionGeometry(params);
+      return cost(2 * pairs * (d + dv), all);
+    }
+    case "attention_grad": {
+      // Scores and their cotangents, and the cotangents of the three operands.
+      const { pairs, d, dv } = attentionGeometry(params);
+      return cost(2 * pairs * (3 * d + 2 * dv), all);
+    }
     case "cumsum":
       return cost(all[0], all);
     case "scatter_add": {
@@ -208,6 +222,14 @@ function gemmGeometry(params: readonly number[]) {
     a: [axis(m, am), axis(k, ak), ...batches.map(([size, stride]) => axis(size, stride))],
     b: [axis(k, bk), axis(n, bn), ...batches.map(([size, , stride]) => axis(size, stride))],
   };
+}
+
+/** The parameters of attention (see `operation.ts`): `pairs` of a query and a key it sees, over all heads. */
+function attentionGeometry([rank, ...params]: readonly number[]) {
+  const [tq, tk, d, dv, causal] = params.slice(rank);
+  const least = Math.min(tq, tk);
+  const seen = causal ? (least * (least + 1)) / 2 + (tq - least) * tk : tq * tk;
+  return { pairs: product(params.slice(0, rank)) * seen, d, dv };
 }
 
 /** The parameters of a convolution and its gradients (see `geometry` in `operation.ts`); axes are always three. */

@@ -40,8 +40,8 @@ function rowsOf({ params }: OpInstruction): { rows: number; positions: number } 
 /** Whether the kernel can run over any rows of the result by themselves, each position from that position. */
 function fits(op: OpInstruction, { kernel, buffers }: KernelInstruction): boolean {
   const result = op.buffers[op.buffers.length - 1];
-  if (kernel.stores.length !== 1) return false;
-  const [{ buffer: written, value }] = kernel.stores;
+  const [{ buffer: written, value, inner }] = kernel.stores;
+  if (kernel.stores.length !== 1 || inner) return false;
   const read = buffers.indexOf(result);
   const target = buffers[written];
   if (target.size !== result.size || target.dtype !== result.dtype || !canReplace(kernel, read, written)) return false;

@@ -2,6 +2,7 @@ import { isHalf } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { Node } from "../graph/node.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
+import type { SliceAttrs } from "../primitives/movement.ts";
 import { lowerings } from "./lower.ts";
 
 /** Rough cost of one element, in units of a multiplication. */
@@ -119,12 +120,24 @@ export function chooseBuffers(nodes: readonly Node[], forced: ReadonlySet<Node>)
     const store = reduces.has(node)
       ? // What holds a reduction is computed once: only in one kernel, at its own positions, may it go without a buffer.
         own + (reducing.has(node.prim.name) ? 1 : 0) > 0 && (roots.size > 1 || !straight)
-      : own > 0 && ((roots.size > 1 && c + 2 * (l - 1) >= dearTwice) || repeated(node, mine, c));
+      : own > 0 && ((roots.size > 1 && c + 2 * (l - 1) >= dearTwice && !apart(mine)) || repeated(node, mine, c));
     // Overlapping windows over padding would test the bounds once per window; a padded copy costs one pass.
     const paddedWindows = node.prim.name === "pad" && mine.some((u) => u.prim.name === "unfold");
     if (store || paddedWindows) realized.add(node);
   }
   return realized;
+}
+
+/** Whether the users are slices that do not overlap: then none repeats what another computes. */
+function apart(users: readonly Node[]): boolean {
+  if (users.some((u) => u.prim.name !== "slice")) return false;
+  const ranges = users.map((u) => {
+    const { starts, sizes, steps } = u.attrs as SliceAttrs;
+    return starts.map((start, i) => [start, start + (sizes[i] - 1) * steps[i]] as const);
+  });
+  return ranges.every((a, i) =>
+    ranges.every((b, j) => j >= i || a.some(([lo, hi], axis) => hi < b[axis][0] || b[axis][1] < lo)),
+  );
 }
 
 /** Whether a dear expression would be computed over and over by a user that repeats its elements. */

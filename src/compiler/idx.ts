@@ -103,6 +103,8 @@ export function divIdx(x: Idx, by: number): Idx {
     x.terms.filter((t) => t.coef % by === 0).map((t) => ({ ...t, coef: t.coef / by })),
   );
   if (rest.lo >= 0 && rest.hi < by) return whole;
+  const coarse = coarsened(rest, by);
+  if (coarse) return addIdx(whole, divIdx(coarse.quotient, by / coarse.unit));
   const inner = rest.terms.length === 1 && rest.offset === 0 && rest.terms[0].coef === 1 ? rest.terms[0].atom : null;
   const quotient =
     inner?.kind === "div"
@@ -116,10 +118,34 @@ export function modIdx(x: Idx, by: number): Idx {
   if (by === 1) return zero;
   const rest = remainder(x, by);
   if (rest.lo >= 0 && rest.hi < by) return rest;
+  const coarse = coarsened(rest, by);
+  if (coarse) return addIdx(scaleIdx(modIdx(coarse.quotient, by / coarse.unit), coarse.unit), coarse.fine);
   const inner = rest.terms.length === 1 && rest.offset === 0 && rest.terms[0].coef === 1 ? rest.terms[0].atom : null;
   if (inner?.kind === "mod" && inner.by % by === 0) return modIdx(inner.of, by);
   return ofAtom({ kind: "mod", of: rest, by });
 }
+
+/**
+ * x as unit * quotient + fine, where unit > 1 divides `by` and 0 <= fine < unit: then x / by is quotient / (by / unit).
+ * This is what a position of merged axes looks like once it is taken apart again. Null where there is no such unit.
+ */
+function coarsened(x: Idx, by: number): { quotient: Idx; fine: Idx; unit: number } | null {
+  const units = new Set(x.terms.map((t) => gcd(Math.abs(t.coef), by)));
+  for (const unit of [...units].sort((a, b) => b - a)) {
+    if (unit === 1) break;
+    const whole = Math.floor(x.offset / unit);
+    const fine = make(
+      x.offset - whole * unit,
+      x.terms.filter((t) => t.coef % unit !== 0),
+    );
+    if (fine.lo < 0 || fine.hi >= unit) continue;
+    const multiples = x.terms.filter((t) => t.coef % unit === 0).map((t) => ({ ...t, coef: t.coef / unit }));
+    return { quotient: make(whole, multiples), fine, unit };
+  }
+  return null;
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** x without what `by` divides; congruent to x modulo `by`. */
 const remainder = (x: Idx, by: number): Idx =>

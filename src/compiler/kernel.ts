@@ -5,6 +5,8 @@ import { addIdx, type Idx, type LoopVar, literal, ofVar, scaleIdx } from "./idx.
 export interface KernelBuffer {
   readonly dtype: DType;
   readonly written: boolean;
+  /** Elements of a value that lives for one row of a row kernel and has no buffer in the program; such come last. */
+  readonly row?: number;
 }
 
 export interface Store {
@@ -12,9 +14,14 @@ export interface Store {
   readonly buffer: number;
   readonly index: Idx;
   readonly value: Expr;
+  /** In a row kernel: further loops around this store alone. */
+  readonly inner?: readonly LoopVar[];
 }
 
-/** One loop nest of the loop IR: for every position of `axes`, all stores. */
+/**
+ * One loop nest of the loop IR: for every position of `axes`, all stores. A row kernel, whose stores have inner loops,
+ * does them one after the other for each position (row), and later ones may read what earlier ones stored in their row.
+ */
 export interface Kernel {
   readonly axes: readonly LoopVar[];
   readonly buffers: readonly KernelBuffer[];
@@ -26,9 +33,10 @@ export interface Kernel {
  * but the position that is written at the same time.
  */
 export function canReplace({ buffers, stores }: Kernel, read: number, written: number): boolean {
-  if (buffers[read].dtype !== buffers[written].dtype) return false;
-  const at = stores.find((s) => s.buffer === written)?.index.key;
-  let own = true;
+  if (buffers[read].dtype !== buffers[written].dtype || stores[0].inner) return false;
+  const into = stores.filter((s) => s.buffer === written);
+  const at = into[0]?.index.key;
+  let own = into.length === 1;
   for (const { value } of stores)
     walk(value, (e) => {
       if (e.op === "load" && e.buffer === read && e.index.key !== at) own = false;
@@ -78,10 +86,12 @@ export function fitAxes(kernel: Kernel): Kernel {
 
 function axisLists(kernel: Kernel): (readonly LoopVar[])[] {
   const lists = [kernel.axes];
-  for (const { value } of kernel.stores)
+  for (const { value, inner } of kernel.stores) {
+    if (inner) lists.push(inner);
     walk(value, (e) => {
       if (e.op === "reduce") lists.push(e.axes);
     });
+  }
   return lists;
 }
 
@@ -106,6 +116,41 @@ function findCut(kernel: Kernel): { axis: LoopVar; by: number } | null {
   return null;
 }
 
+/**
+ * The kernels with axes of equal sizes, outermost first, where those of both can be split that far; else null. Kernels
+ * over as many positions in row-major order, such as 8192 and 32 x 256, can be.
+ */
+export function alignAxes(a: Kernel, b: Kernel): [Kernel, Kernel] | null {
+  const aligned = alignLeading(a, b);
+  return aligned && aligned[0].axes.length === aligned[1].axes.length ? aligned : null;
+}
+
+/** The same for all axes of `a` and as many leading axes of `b` as cover as many positions. */
+export function alignLeading(a: Kernel, b: Kernel): [Kernel, Kernel] | null {
+  const sizes: number[] = [];
+  const [left, right] = [a, b].map((k) => k.axes.map((v) => v.size));
+  while (left.length && right.length) {
+    const [x, y] = [left[0], right[0]];
+    const size = Math.min(x, y);
+    if (size === 0 || x % size || y % size) return null;
+    sizes.push(size);
+    for (const [list, n] of [[left, x] as const, [right, y] as const]) {
+      if (n === size) list.shift();
+      else list[0] = n / size;
+    }
+  }
+  return left.length ? null : [splitTo(a, sizes), splitTo(b, sizes)];
+}
+
+function splitTo(kernel: Kernel, sizes: readonly number[]): Kernel {
+  let k = kernel;
+  sizes.forEach((size, i) => {
+    const v = k.axes[i];
+    if (v.size !== size) k = split(k, v, v.size / size);
+  });
+  return k;
+}
+
 /** Two loops in place of one: v = outer * by + inner. */
 function split(kernel: Kernel, axis: LoopVar, by: number): Kernel {
   const [outer, inner] = [newVar(axis.size / by), newVar(by)];
@@ -123,7 +168,12 @@ function rewriteAxes(kernel: Kernel, variable: (v: LoopVar) => Idx, axis: (v: Lo
   return {
     ...kernel,
     axes: axes(kernel.axes),
-    stores: kernel.stores.map((s) => ({ ...s, index: index(s.index), value: expr(s.value) })),
+    stores: kernel.stores.map((s) => ({
+      ...s,
+      index: index(s.index),
+      value: expr(s.value),
+      ...(s.inner && { inner: axes(s.inner) }),
+    })),
   };
 }
 

@@ -238,6 +238,8 @@ export const lowerings = {
   conv: op,
   convInputGrad: op,
   convWeightGrad: op,
+  attention: op,
+  attentionGrad: op,
   gather: {
     kind: "at",
     at(k, { inputs: [x, index], attrs }, at) {

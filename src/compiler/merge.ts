@@ -1,11 +1,14 @@
 import { type Load, type Reduce, rewriter, walk } from "./expr.ts";
 import { type LoopVar, ofVar } from "./idx.ts";
 import type { Buffer, Instruction, KernelInstruction } from "./instruction.ts";
-import type { KernelBuffer, Store } from "./kernel.ts";
+import { alignAxes, fitAxes, type KernelBuffer, type Store } from "./kernel.ts";
 import { reads, root, writes } from "./updates.ts";
 
 /** A merged kernel that touches more buffers than this loses more to the cache than a pass over memory costs. */
 const mostBuffers = 14;
+/** Unless all of them stay in the cache: then only registers and the run time's table of buffers set a limit. */
+const mostCachedBuffers = 40;
+const cachedElements = 1 << 18;
 /** How far ahead a kernel looks for another one over the same positions. */
 const window = 24;
 
@@ -64,13 +67,18 @@ function withStores(instruction: KernelInstruction, stores: readonly Store[]): K
     kernel: {
       axes: kernel.axes,
       buffers: kept.map((b) => kernel.buffers[b]),
-      stores: stores.map((s) => ({ buffer: kept.indexOf(s.buffer), index: index(s.index), value: expr(s.value) })),
+      stores: stores.map((s) => ({
+        ...s,
+        buffer: kept.indexOf(s.buffer),
+        index: index(s.index),
+        value: expr(s.value),
+      })),
     },
   };
 }
 
 /** Whether instruction b can run right after instruction a: nothing in between touches what it writes or writes what it reads. */
-function independent(list: readonly Instruction[], a: number, b: number): boolean {
+export function independent(list: readonly Instruction[], a: number, b: number): boolean {
   const [read, written] = [new Set(reads(list[b])), new Set(writes(list[b]))];
   for (let i = a + 1; i < b; i++) {
     if (writes(list[i]).some((x) => read.has(x) || written.has(x))) return false;
@@ -103,13 +111,13 @@ function oneDomain(reductions: readonly Reduce[]): boolean {
 }
 
 function mergePair(first: KernelInstruction, second: KernelInstruction): KernelInstruction | null {
-  const [a, b] = [first.kernel, second.kernel];
-  if (sizes(a.axes) !== sizes(b.axes) || a.axes.length === 0) return null;
+  if (!shares(first, second) || first.kernel.axes.length === 0) return null;
+  const same = sizes(first.kernel.axes) === sizes(second.kernel.axes);
+  const aligned = same ? ([first.kernel, second.kernel] as const) : alignAxes(first.kernel, second.kernel);
+  if (!aligned) return null;
+  const [a, b] = aligned;
   const [ra, rb] = [reductionsOf(a.stores), reductionsOf(b.stores)];
   if ((ra.length === 0) !== (rb.length === 0) || !oneDomain([...ra, ...rb])) return null;
-  const targets = [...writes(first), ...writes(second)];
-  if (new Set(targets).size < targets.length) return null;
-
   const buffers = [...first.buffers];
   const kinds: KernelBuffer[] = [...a.buffers];
   const numbers = second.buffers.map((buffer, i): number => {
@@ -119,7 +127,8 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
     kinds.push(kind);
     return buffers.push(buffer) - 1;
   });
-  if (buffers.length > mostBuffers) return null;
+  const elements = [...new Set(buffers)].reduce((n, x) => n + x.size, 0);
+  if (buffers.length > (elements <= cachedElements ? mostCachedBuffers : mostBuffers)) return null;
 
   const rename = new Map<LoopVar, LoopVar>(b.axes.map((v, i) => [v, a.axes[i]]));
   for (const r of rb) for (const [i, v] of r.axes.entries()) rename.set(v, ra[0].axes[i]);
@@ -132,7 +141,7 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
 
   const mine = rewriter(variables);
   const kept = a.stores.map((s): Store => ({ ...s, index: mine.index(s.index), value: mine.expr(s.value) }));
-  const stored = new Map(kept.map((s) => [first.buffers[s.buffer], s] as const));
+  const stored = (buffer: Buffer) => kept.filter((s) => first.buffers[s.buffer] === buffer);
   const loads = new Map<string, Load>();
   for (const s of kept)
     walk(s.value, (e) => {
@@ -142,10 +151,11 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
   const theirs = rewriter({
     ...variables,
     load(load) {
-      const store = stored.get(second.buffers[load.buffer]);
-      if (store) {
+      const stores = stored(second.buffers[load.buffer]);
+      if (stores.length) {
         // What the first kernel has just stored at this position needs no load.
-        if (store.index.key === load.index.key) return store.value;
+        const own = stores.find((s) => s.index.key === load.index.key);
+        if (own) return own.value;
         allowed = false;
       }
       const buffer = numbers[load.buffer];
@@ -163,13 +173,14 @@ function mergePair(first: KernelInstruction, second: KernelInstruction): KernelI
   }
   const stores = [...kept, ...added];
   // A result of the first that stands in the terms of a reduction of the second is not known yet.
-  if (!allowed || !oneDomain(reductionsOf(stores)) || !shares(first, second, stored)) return null;
+  if (!allowed || !oneDomain(reductionsOf(stores))) return null;
   // What the second kernel read from the first one's results is loaded no more.
-  return withStores({ kind: "kernel", buffers, kernel: { axes: a.axes, buffers: kinds, stores } }, stores);
+  const merged = withStores({ kind: "kernel", buffers, kernel: { axes: a.axes, buffers: kinds, stores } }, stores);
+  return same ? merged : { ...merged, kernel: fitAxes(merged.kernel) };
 }
 
-/** Whether one pass saves reading something twice. */
-function shares(first: KernelInstruction, second: KernelInstruction, stored: ReadonlyMap<Buffer, Store>): boolean {
-  const used = new Set(first.buffers.filter((b) => b.size > 256));
-  return second.buffers.some((b) => used.has(b) || stored.has(b));
+/** Whether one pass saves reading something twice, or writes parts of one buffer. */
+function shares(first: KernelInstruction, second: KernelInstruction): boolean {
+  const used = new Set([...first.buffers.filter((b) => b.size > 256), ...writes(first)]);
+  return second.buffers.some((b) => used.has(b));
 }

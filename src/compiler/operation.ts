@@ -2,11 +2,12 @@ import type { DType } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { Node } from "../graph/node.ts";
 import type { PrecisionAttrs } from "../graph/precision.ts";
+import { type AttentionAttrs, attentionSizes } from "../primitives/attention.ts";
 import type { ConvAttrs } from "../primitives/contract.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import type { ScatterAttrs, SortAttrs } from "../primitives/indexing.ts";
 import type { CumsumAttrs } from "../primitives/reduce.ts";
-import { type Access, around, aroundIndex, denseBase, viewBase, viewStrides } from "./access.ts";
+import { type Access, around, aroundIndex, denseBase, viewChain, viewStrides } from "./access.ts";
 import type { Buffer, OpInstruction } from "./instruction.ts";
 
 /** How an instruction that takes strides reads input `i`: a view of a buffer if that is linear, else a buffer of its own. */
@@ -17,16 +18,20 @@ function strided(node: Node, i: number): { from: Node; access: Access } {
     axis === undefined
       ? viewStrides(x, from, x.shape, (loops) => [...loops])
       : viewStrides(x, from, around(x.shape, axis), aroundIndex(x.shape, axis));
-  const base = viewBase(x);
-  const view = base === x ? null : read(base);
-  if (view) return { from: base, access: view };
-  const own = read(x);
-  if (!own) throw new ManabiError(`compiler: ${node.prim.name} cannot read its input`);
-  return { from: x, access: own };
+  // The value furthest back of which this is a linear view: others may read that too.
+  for (const from of viewChain(x).reverse()) {
+    const access = read(from);
+    if (access) return { from, access };
+  }
+  throw new ManabiError(`compiler: ${node.prim.name} cannot read its input`);
 }
 
-const takesStrides = (node: Node, i: number): boolean =>
-  node.prim.name === "dot" || (node.prim.name === "scatterAdd" && i === 0);
+function takesStrides({ prim: { name }, inputs }: Node, i: number): boolean {
+  if (name === "dot" || name === "attention") return true;
+  // All but the saved result.
+  if (name === "attentionGrad") return i !== inputs.length - 2;
+  return name === "scatterAdd" && i === 0;
+}
 
 /** The nodes that must have a buffer for an instruction to run. */
 export const operands = (node: Node): Node[] =>
@@ -73,6 +78,10 @@ export function operation(node: Node, target: Buffer, bufferOf: (node: Node) => 
       return dense(product("conv_input_grad", dtype, node), geometry(node, node, y, x));
     case "convWeightGrad":
       return dense(product("conv_weight_grad", dtype, node), geometry(node, x, node, y));
+    case "attention":
+      return attention(node, node.inputs, [], target, bufferOf);
+    case "attentionGrad":
+      return attention(node, node.inputs.slice(0, -2), node.inputs.slice(-2), target, bufferOf);
     case "cumsum": {
       const { axis, reverse, exclusive } = node.attrs as CumsumAttrs;
       return dense(`cumsum_${dtype}`, [...around(x.shape, axis), Number(reverse), Number(exclusive)]);
@@ -96,6 +105,32 @@ export function operation(node: Node, target: Buffer, bufferOf: (node: Node) => 
     default:
       throw new ManabiError(`compiler: ${node.prim.name} is no instruction`);
   }
+}
+
+/** Sizes, settings, then the strides of what is read through them (runtime/attention.h). */
+function attention(
+  node: Node,
+  operands: readonly Node[],
+  saved: readonly Node[],
+  target: Buffer,
+  bufferOf: (node: Node) => Buffer,
+): OpInstruction {
+  const { scale, causal } = node.attrs as AttentionAttrs;
+  const { batch, tq, tk, d, dv } = attentionSizes(node.prim.name, operands);
+  const mask = operands.length < 4 ? 0 : operands[3].dtype === "bool" ? 1 : 2;
+  const bits = new DataView(new ArrayBuffer(8));
+  bits.setFloat64(0, scale);
+  const reads = node.inputs.map((x, i) =>
+    takesStrides(node, i) ? strided(node, i) : { from: x, access: { strides: [], offset: 0 } },
+  );
+  const settings = [Number(causal), mask, bits.getUint32(0), bits.getUint32(4)];
+  return {
+    kind: "op",
+    name: `${saved.length ? "attention_grad" : "attention"}_${target.dtype}`,
+    buffers: [...reads.map(({ from }) => bufferOf(from)), target],
+    offsets: [...reads.map(({ access }) => access.offset), 0],
+    params: [...[batch.length, ...batch, tq, tk, d, dv, ...settings], ...reads.flatMap(({ access }) => access.strides)],
+  };
 }
 
 /** n, c, o, groups, then input, kernel, output, stride, low padding, dilation, each for three spatial axes. */

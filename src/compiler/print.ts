@@ -10,6 +10,9 @@ export function printSchedule(instructions: readonly Instruction[]): string {
   return printer.lines.join("\n");
 }
 
+/** A stand-in for what has no buffer in the program. */
+const rowValue = (): Buffer => ({ size: 0, dtype: "u8", place: { kind: "temp" } });
+
 class Printer {
   readonly lines: string[] = [];
   private readonly buffers = new Map<Buffer, string>();
@@ -40,12 +43,16 @@ class Printer {
     }
   }
 
-  private kernel({ axes, stores }: Kernel, buffers: readonly Buffer[], indent: string): void {
-    const head = axes.map((v) => `${this.variable(v)}<${v.size}`).join(" ");
+  private kernel({ axes, stores, buffers: own }: Kernel, buffers: readonly Buffer[], indent: string): void {
+    const loops = (list: readonly LoopVar[]) => list.map((v) => `${this.variable(v)}<${v.size}`).join(" ") || "1";
+    const rows = stores[0].inner !== undefined;
+    const all = [...buffers, ...own.slice(buffers.length).map(() => rowValue())];
+    if (rows) this.lines.push(`${indent}rows ${loops(axes)} {`);
     for (const s of stores)
       this.lines.push(
-        `${indent}for ${head || "1"}: ${this.buffer(buffers[s.buffer])}[${this.index(s.index, buffers)}] = ${this.expr(s.value, buffers)}`,
+        `${indent}${rows ? "  " : ""}for ${loops(s.inner ?? axes)}: ${this.buffer(all[s.buffer])}[${this.index(s.index, all)}] = ${this.expr(s.value, all)}`,
       );
+    if (rows) this.lines.push(`${indent}}`);
   }
 
   private buffer(b: Buffer): string {

@@ -14,6 +14,7 @@ import { fitAxes, type Kernel, newVar } from "./kernel.ts";
 import { lowerings } from "./lower.ts";
 import { dropDeadStores, mergeKernels } from "./merge.ts";
 import { operands, operation } from "./operation.ts";
+import { fuseRows, localizeRows } from "./rows.ts";
 import { simplify } from "./simplify.ts";
 import { writeInPlace } from "./updates.ts";
 
@@ -43,10 +44,8 @@ export function schedule(graph: Graph): Schedule {
     const from = scheduler.bufferOf(node);
     return from === outputs[i] || from.size === 0 ? [] : [{ kind: "copy", from, to: outputs[i] }];
   });
-  return {
-    instructions: dropDeadStores(mergeKernels(writeInPlace(scheduler.instructions, orderCopies(copies)))),
-    outputs,
-  };
+  const merged = dropDeadStores(mergeKernels(writeInPlace(scheduler.instructions, orderCopies(copies))));
+  return { instructions: localizeRows(fuseRows(merged)), outputs };
 }
 
 /** Outputs first, since they may be copies of inputs that an update overwrites; updates that swap go through a temp. */

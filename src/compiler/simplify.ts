@@ -7,8 +7,8 @@ import { dot } from "../primitives/contract.ts";
 import { cast } from "../primitives/elementwise.ts";
 import type { PrimitiveName } from "../primitives/index.ts";
 import { type ConstantAttrs, constant } from "../primitives/leaf.ts";
-import type { PermuteAttrs } from "../primitives/movement.ts";
-import { permute } from "../primitives/movement.ts";
+import { concat, type PadAttrs, type PermuteAttrs, permute, type SliceAttrs, slice } from "../primitives/movement.ts";
+import { joinScans } from "./join-scans.ts";
 
 type Rule = (node: Node) => Node | null;
 
@@ -38,12 +38,18 @@ const rename = (x: Node): Node | null => {
 /** Below this many results a large reduction is done in two stages, so that it can be shared among threads. */
 const fewResults = 8;
 const largeReduction = 1 << 15;
+/** Likewise for sums down a tall matrix of few columns. */
+const fewColumns = 256;
+const tallColumn = 1024;
 
 /** A fixed split, so that the order of additions does not depend on the number of threads. */
 const twoStages: Rule = ({ inputs: [x], attrs, shape }) => {
   const { axes } = attrs as { axes: readonly number[] };
   const count = axes.reduce((n, a) => n * x.shape[a], 1);
-  if (sizeOf(shape) >= fewResults || count < largeReduction) return null;
+  // Sums down narrow columns are shared among threads by columns, of which there are few.
+  const columns = !axes.includes(x.shape.length - 1) && sizeOf(shape) < fewColumns;
+  const narrow = columns && sizeOf(x.shape) >= 4 * largeReduction && count >= tallColumn;
+  if (!narrow && (sizeOf(shape) >= fewResults || count < largeReduction)) return null;
   if (isHalf(x.dtype)) return cast(sum(cast(x, "f32"), axes), x.dtype);
   if (axes.length === 1) {
     const [axis] = axes;
@@ -68,8 +74,49 @@ function transposedProduct({ inputs: [a, b], attrs }: Node, perm: readonly numbe
   return perm.every((p, i) => p === swap[i]) ? dot(permute(b, swap), permute(a, swap), attrs) : null;
 }
 
+/** A slice that takes nothing of what was padded on is one of what was padded. */
+function partOfPadded({ inputs: [x], attrs, shape }: Node): Node | null {
+  if (x.prim.name !== "pad") return null;
+  const { lo, interior } = x.attrs as PadAttrs;
+  const { starts, steps } = attrs as SliceAttrs;
+  const [inner] = x.inputs;
+  const first = starts.map((s, i) => s - lo[i]);
+  const inside = shape.every(
+    (d, i) => interior[i] === 0 && first[i] >= 0 && first[i] + (d - 1) * steps[i] < inner.shape[i],
+  );
+  return inside ? slice(inner, { starts: first, sizes: shape, steps }) : null;
+}
+
+/** What a sum of padded parts is, where the parts lie side by side along one axis and cover it: their concatenation. */
+function sideBySide(node: Node): Node | null {
+  const terms = (x: Node): Node[] => (x.prim.name === "add" ? x.inputs.flatMap(terms) : [x]);
+  const parts = terms(node);
+  if (parts.some((p) => p.prim.name !== "pad")) return null;
+  const padding = (p: Node) => p.attrs as PadAttrs;
+  const axis = node.shape.findIndex((d, i) => parts[0].inputs[0].shape[i] !== d);
+  const alongAxis = (p: Node) =>
+    padding(p).value === 0 &&
+    p.shape.every((d, i) => (i === axis ? padding(p).interior[i] === 0 : p.inputs[0].shape[i] === d));
+  if (axis < 0 || !parts.every(alongAxis)) return null;
+  const sorted = [...parts].sort((a, b) => padding(a).lo[axis] - padding(b).lo[axis]);
+  let end = 0;
+  for (const p of sorted) {
+    if (padding(p).lo[axis] !== end) return null;
+    end += p.inputs[0].shape[axis];
+  }
+  return end === node.shape[axis]
+    ? concat(
+        sorted.map((p) => p.inputs[0]),
+        axis,
+      )
+    : null;
+}
+
 const rules: Partial<Record<PrimitiveName, Rule>> = {
-  add: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : null),
+  add: (node) => {
+    const [x, y] = node.inputs;
+    return constantOf(y) === 0 ? x : constantOf(x) === 0 ? y : sideBySide(node);
+  },
   sub: ({ inputs: [x, y] }) => (constantOf(y) === 0 ? x : null),
   mul: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : constantOf(x) === 1 ? y : null),
   div: ({ inputs: [x, y] }) => (constantOf(y) === 1 ? x : null),
@@ -103,7 +150,7 @@ const rules: Partial<Record<PrimitiveName, Rule>> = {
     );
   },
   broadcast: rename,
-  slice: rename,
+  slice: (node) => partOfPadded(node) ?? rename(node),
   flip: rename,
   unfold: rename,
   sum: (node) => {
@@ -157,6 +204,7 @@ export function simplify(graph: Graph): Graph {
     map.set(result, result);
     return result;
   };
-  for (const node of reachable(graph.outputs)) settle(node);
-  return { ...graph, outputs: graph.outputs.map((node) => map.get(node) ?? settle(node)) };
+  const outputs = joinScans(graph.outputs);
+  for (const node of reachable(outputs)) settle(node);
+  return { ...graph, outputs: outputs.map((node) => map.get(node) ?? settle(node)) };
 }

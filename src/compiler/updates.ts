@@ -72,16 +72,21 @@ export function writeInPlace(instructions: readonly Instruction[], copies: reado
 /** The instructions with some buffers in place of others. */
 export function replaceBuffers(instructions: readonly Instruction[], map: ReadonlyMap<Buffer, Buffer>): Instruction[] {
   if (map.size === 0) return [...instructions];
+  // A slice stays one object, by which instructions that touch the same memory know each other.
+  const slices = new Map<Buffer, Buffer>();
   const at = (b: Buffer): Buffer => {
-    if (b.place.kind === "slice") return { ...b, place: { ...b.place, of: at(b.place.of) } };
-    return map.get(b) ?? b;
+    if (b.place.kind !== "slice") return map.get(b) ?? b;
+    const known = slices.get(b) ?? { ...b, place: { ...b.place, of: at(b.place.of) } };
+    slices.set(b, known);
+    return known;
   };
-  return instructions.map((i): Instruction => {
+  const replace = (i: Instruction): Instruction => {
     if (i.kind === "copy") return { ...i, from: at(i.from), to: at(i.to) };
-    if (i.kind === "loop") return { ...i, body: replaceBuffers(i.body, map) };
+    if (i.kind === "loop") return { ...i, body: i.body.map(replace) };
     const buffers = i.buffers.map(at);
     if (i.kind === "op" && i.epilogue)
       return { ...i, buffers, epilogue: { ...i.epilogue, buffers: i.epilogue.buffers.map(at) } };
     return { ...i, buffers };
-  });
+  };
+  return instructions.map(replace);
 }

@@ -1,6 +1,6 @@
 import { ShapeError, showShape } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
-import { attentionWeights } from "../ops/attention.ts";
+import { attentionWeights, scaledDotProductAttention } from "../ops/attention.ts";
 import { dropout } from "../ops/dropout.ts";
 import { linear } from "../ops/linear.ts";
 import { defaultGenerator, type Generator } from "../ops/random.ts";
@@ -33,7 +33,7 @@ export interface AttentionMasks {
 }
 
 export interface AttentionCall extends AttentionMasks {
-  /** Whether to return the weights, averaged over the heads (default true). */
+  /** Whether to return the weights, averaged over the heads (default true); without, none are kept in memory. */
   readonly needWeights?: boolean;
   /** False returns the weights of every head. */
   readonly averageAttnWeights?: boolean;
@@ -83,11 +83,15 @@ export class MultiheadAttention extends Module {
           `MultiheadAttention: ${name} must be [${batchFirst ? "b, t" : "t, b"}, d], it is ${showShape(t.shape)}`,
         );
     const [q, k, v] = this.#project(query, key, value).map((t) => this.#split(t));
-    const weights = attentionWeights(q, k, { mask: this.#mask(q, k, options), isCausal });
-    const dropped = this.training ? dropout(weights, p, generator) : weights;
-    const joined = dropped.matmul(v).permute(batchFirst ? [0, 2, 1, 3] : [2, 0, 1, 3]); // [b, q, heads, d / heads]
-    const output = this.out_proj.forward(joined.flatten(2));
-    return [output, needWeights ? (averageAttnWeights ? weights.mean(1) : weights) : null];
+    const attend = { mask: this.#mask(q, k, options), isCausal };
+    const dropping = this.training ? p : 0;
+    const project = (y: Tensor) =>
+      this.out_proj.forward(y.permute(batchFirst ? [0, 2, 1, 3] : [2, 0, 1, 3]).flatten(2)); // [b, q, heads, d / heads]
+    if (!needWeights)
+      return [project(scaledDotProductAttention(q, k, v, { ...attend, dropout: dropping, generator })), null];
+    const weights = attentionWeights(q, k, attend);
+    const output = project(dropout(weights, dropping, generator).matmul(v));
+    return [output, averageAttnWeights ? weights.mean(1) : weights];
   }
 
   #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {

@@ -81,12 +81,44 @@ export interface GeluOptions {
 
 /** x P(X <= x) for a standard normal X (Hendrycks and Gimpel 2016). */
 export const gelu = roundedOnce((x: Tensor, { approximate = "none" }: GeluOptions = {}): Tensor => {
-  if (approximate === "none") return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
-  if (approximate !== "tanh")
-    throw new ManabiError(`gelu: approximate is "none" or "tanh", got ${JSON.stringify(approximate)}`);
-  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-  return x.mul(0.5).mul(inner.tanh().add(1));
+  if (approximate === "none") return exactGelu(x);
+  if (approximate === "tanh") return tanhGelu(x);
+  throw new ManabiError(`gelu: approximate is "none" or "tanh", got ${JSON.stringify(approximate)}`);
 });
+
+// The gradients compute erf and tanh again: to keep them would cost more than that, in passes over memory.
+
+const half = (x: Tensor): Tensor => x.mul(0.5);
+const normalCdf = (x: Tensor): Tensor => half(x.mul(Math.SQRT1_2).erf().add(1));
+
+const exactGelu: (x: Tensor) => Tensor = customVjp(
+  (x) => x.mul(normalCdf(x)),
+  ({ ct, inputs: [x] }) => {
+    const density = half(x.square())
+      .neg()
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
+    return [ct.mul(normalCdf(x).add(x.mul(density)))];
+  },
+);
+
+const scale = Math.sqrt(2 / Math.PI);
+const cubic = 0.044715;
+const tanhOf = (x: Tensor): Tensor => x.mul(x.square().mul(cubic).add(1)).mul(scale).tanh();
+
+const tanhGelu: (x: Tensor) => Tensor = customVjp(
+  (x) => half(x).mul(tanhOf(x).add(1)),
+  ({ ct, inputs: [x] }) => {
+    const t = tanhOf(x);
+    const slope = x
+      .square()
+      .mul(3 * cubic)
+      .add(1)
+      .mul(scale);
+    const rest = half(x).mul(t.square().neg().add(1)).mul(slope);
+    return [ct.mul(half(t.add(1)).add(rest))];
+  },
+);
 
 /** a sigmoid(b) of the two halves a, b of x along `axis`, which halves. */
 export const glu = roundedOnce((x: Tensor, axis: number = -1): Tensor => {

@@ -49,6 +49,8 @@ export function scan<C extends Tree, X extends Tree, Y extends Tree>(
   return [rebuild(carryOut, picks(0, carries.length)), rebuild(stack, picks(carries.length, ys.length))];
 }
 
+const views = new Set(["broadcast", "reshape", "permute"]);
+
 /** What the body uses but does not depend on the step is computed once, outside of the loop. */
 function closeOver(outputs: readonly Node[], own: ReadonlySet<Node>, start: number) {
   const varies = new Set<Node>(own);
@@ -56,8 +58,10 @@ function closeOver(outputs: readonly Node[], own: ReadonlySet<Node>, start: numb
   for (const n of all) if (n.inputs.some((x) => varies.has(x))) varies.add(n);
   const placeholders = new Map<Node, Node>();
   const capture = (n: Node) => {
-    const cheap = n.inputs.length === 0 && (n.prim.name === "constant" || n.prim.name === "iota");
-    if (!varies.has(n) && !cheap && !placeholders.has(n)) placeholders.set(n, input(n));
+    if (varies.has(n) || placeholders.has(n)) return;
+    // Of a view, such as a bias repeated over the batch, what it views is captured.
+    if (views.has(n.prim.name)) capture(n.inputs[0]);
+    else if (n.prim.name !== "constant" && n.prim.name !== "iota") placeholders.set(n, input(n));
   };
   for (const n of all) if (varies.has(n)) n.inputs.forEach(capture);
   outputs.forEach(capture);

@@ -1,4 +1,5 @@
 import type { Primitive } from "../graph/node.ts";
+import * as attention from "./attention.ts";
 import * as broadcast from "./broadcast.ts";
 import * as contract from "./contract.ts";
 import * as control from "./control.ts";
@@ -70,6 +71,8 @@ export const primitives = {
   conv: contract.convPrim,
   convInputGrad: contract.convInputGradPrim,
   convWeightGrad: contract.convWeightGradPrim,
+  attention: attention.attentionPrim,
+  attentionGrad: attention.attentionGradPrim,
   gather: indexing.gatherPrim,
   scatterAdd: indexing.scatterAddPrim,
   argsort: indexing.argsortPrim,

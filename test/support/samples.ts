@@ -1,5 +1,6 @@
 import type { DType } from "../../src/core/dtype.ts";
 import type { Node } from "../../src/graph/node.ts";
+import * as at from "../../src/primitives/attention.ts";
 import * as b from "../../src/primitives/broadcast.ts";
 import * as c from "../../src/primitives/contract.ts";
 import * as control from "../../src/primitives/control.ts";
@@ -180,6 +181,40 @@ const argCases = (op: (x: Node, axes: readonly number[]) => Node): Case[] => [
 export const dtypes = ["f32", "f64", "f16", "bf16", "i32", "u32", "u8", "bool"] as const satisfies readonly DType[];
 
 /** A sample per primitive: an operation without one is a type error. */
+/** Two queries that look evenly at two keys. */
+const evenAttention = [
+  [0, 0],
+  [0, 0],
+  [4, 6],
+].map((values) => leaf("f64", [2, 1], values));
+const gradOfEven = (causal: boolean): Node => {
+  const attrs = { scale: 1, causal };
+  return at.attentionGrad(evenAttention, at.attention(evenAttention, attrs), leaf("f64", [2, 1], [1, 3]), attrs);
+};
+
+/** Queries, keys and values, alone, with a bool and with a float mask; more keys than queries, and wider values. */
+function attentionCases(fn: (operands: readonly Node[], attrs: at.AttentionAttrs) => Node): readonly Case[] {
+  const points = [spread([2, 3, 2], -2, 2), spread([2, 5, 2], -2, 2, 3), spread([2, 5, 3], -1, 1, 5)];
+  const seen = leaf(
+    "bool",
+    [2, 3, 5],
+    Array.from({ length: 30 }, (_, i) => Number(i >= 5 && (i * 7) % 3 > 0)),
+  );
+  return [
+    [(q, k, v) => fn([q, k, v], { scale: 0.7, causal: false }), ...points],
+    [(q, k, v) => fn([q, k, v], { scale: 0.7, causal: true }), ...points],
+    [(q, k, v) => fn([q, k, v, seen], { scale: 0.7, causal: false }), ...points],
+    [(q, k, v, m) => fn([q, k, v, m], { scale: 0.7, causal: true }), ...points, spread([2, 3, 5], -1, 1, 7)],
+  ];
+}
+
+/** [b.., tq, dv] of the flat result. */
+function attentionOutput(operands: readonly Node[], attrs: at.AttentionAttrs): Node {
+  const { batch, tq, dv, outputs } = at.attentionSizes("attention", operands);
+  const part = m.slice(at.attention(operands, attrs), { starts: [0], sizes: [outputs], steps: [1] });
+  return b.reshape(part, [...batch, tq, dv]);
+}
+
 export const samples = {
   constant: values([[(x) => l.constantLike(x, 2.5), smooth]], [() => l.constant(2.5, [2], "f64"), [2.5, 2.5]]),
   iota: values([[(x) => l.iota(x.shape, 1, x.dtype), smooth]], [() => l.iota([2, 3], 1), [0, 1, 2, 0, 1, 2]]),
@@ -301,6 +336,20 @@ export const samples = {
     spread(x, -1, 1),
     spread(y, -1, 1, 1),
   ]),
+
+  attention: values(
+    attentionCases((operands, attrs) => at.attention(operands, attrs)),
+    [() => at.attention(evenAttention, { scale: 1, causal: false }), [5, 5, Math.LN2, Math.LN2]],
+    [() => at.attention(evenAttention, { scale: 1, causal: true }), [4, 5, 0, Math.LN2]],
+  ),
+  attentionGrad: values(
+    attentionCases((operands, attrs) => {
+      const ct = e.sin(attentionOutput(operands, attrs));
+      return at.attentionGrad(operands, at.attention(operands, attrs), ct, attrs);
+    }),
+    [() => gradOfEven(false), [0, 0, 0, 0, 2, 2]],
+    [() => gradOfEven(true), [0, 0, 0, 0, 2.5, 1.5]],
+  ),
 
   gather: gradients(
     [(x) => ix.gather(x, vector("i32", 2, 0, 2, 2, -1), 0), spread([3], -1, 1)], // repeated, and from the end

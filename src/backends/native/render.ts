@@ -1,6 +1,6 @@
 import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
 import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
-import { canReplace, type Kernel } from "../../compiler/kernel.ts";
+import { canReplace, type Kernel, type Store } from "../../compiler/kernel.ts";
 import { computeDType, type DType, isFloat, isHalf } from "../../core/dtype.ts";
 import { callC, castC, constantC, convertC, ctype, loadC, roundC, storeC, valueType } from "./scalar.ts";
 
@@ -17,6 +17,8 @@ export interface RenderedKernel {
 
 /** Independent accumulators of a reduction along memory: one vector register or more, whatever the machine. */
 const lanes = 32;
+/** Terms that a lane adds up in f32 before they go into its f64 accumulator: the error stays below that of pairwise sums. */
+const stagedTerms = 8;
 /** Results that are accumulated side by side when a reduction runs across memory. */
 const strip = 64;
 /** Work, in elements times cost, that is worth waking a thread for. */
@@ -36,6 +38,8 @@ class Renderer {
   private readonly kernel: Kernel;
   /** How many positions of the outer loop keep the threads busy. */
   private readonly enoughPieces: number;
+  /** Those that are being rendered. */
+  private stores: readonly Store[];
   private readonly params: number[] = [];
   private readonly variables: LoopVar[] = [];
   private readonly lines: string[] = [];
@@ -49,10 +53,12 @@ class Renderer {
   constructor(kernel: Kernel, enoughPieces = 64) {
     this.kernel = kernel;
     this.enoughPieces = enoughPieces;
+    this.stores = kernel.stores;
   }
 
   render(): RenderedKernel {
     const { axes } = this.kernel;
+    if (this.kernel.stores[0].inner) return this.renderRows();
     const tops = this.topReductions();
     const last = axes.at(-1);
     const acrossMemory = last !== undefined && tops.length > 0 && this.runsAcross(tops, last);
@@ -92,8 +98,41 @@ class Renderer {
     };
   }
 
+  /** Row by row, the stores in their order, those with the same inner loops together. */
+  private renderRows(): RenderedKernel {
+    const { axes, stores: all } = this.kernel;
+    const range = axes.reduce((n, v) => n * v.size, 1);
+    this.kernel.buffers.forEach(({ dtype, row }, i) => {
+      if (row !== undefined) this.line(`${ctype[dtype]} b${i}[${this.int(row)}];`);
+    });
+    this.open("for (int64_t q = begin; q < end; ++q) {");
+    this.decompose("q", axes);
+    let work = 0;
+    for (let from = 0; from < all.length; from += this.stores.length) {
+      const inner = all[from].inner as readonly LoopVar[];
+      const next = all.findIndex((s, i) => i > from && s.inner !== inner);
+      this.stores = all.slice(from, next < 0 ? all.length : next);
+      const tops = this.topReductions();
+      work += inner.reduce((n, v) => n * v.size, 1) * this.costPerElement(tops);
+      if (inner.length === 0) this.open("{");
+      inner.forEach((v, i) => {
+        if (i === inner.length - 1) this.vectorHint(tops);
+        this.loop(v);
+      });
+      this.position(tops);
+      for (const _ of inner.length ? inner : [null]) this.close();
+    }
+    this.close();
+    return {
+      body: [...this.prologue(), ...this.lines].join("\n"),
+      params: this.params,
+      range,
+      grain: Math.max(1, Math.ceil(threadWork / Math.max(1, work))),
+    };
+  }
+
   private prologue(): string[] {
-    const { buffers: all } = this.kernel;
+    const all = this.kernel.buffers.filter(({ row }) => row === undefined);
     const numbers = all.map((_, i) => i);
     // Where the memory plan may store a result over an input, the compiler must not take the two for different.
     const apart = (i: number): boolean =>
@@ -129,8 +168,8 @@ class Renderer {
 
   private store(): void {
     // All values before any store: a store may overwrite what another value reads.
-    const values = this.kernel.stores.map((s) => this.value(s.value));
-    for (const [i, { buffer, index }] of this.kernel.stores.entries()) {
+    const values = this.stores.map((s) => this.value(s.value));
+    for (const [i, { buffer, index }] of this.stores.entries()) {
       const value = this.stored.get(values[i]) ?? storeC(values[i], this.kernel.buffers[buffer].dtype);
       this.line(`b${buffer}[${this.index(index)}] = ${value};`);
     }
@@ -156,7 +195,7 @@ class Renderer {
       }
       for (const c of children(e)) visit(c, around);
     };
-    for (const s of this.kernel.stores) visit(s.value, []);
+    for (const s of this.stores) visit(s.value, []);
     return [...groups.values()];
   }
 
@@ -164,14 +203,17 @@ class Renderer {
   private runsAcross(groups: readonly (readonly Reduce[])[], last: LoopVar): boolean {
     let [along, across] = [0, 0];
     const tops = groups.flat();
+    const spread = new Set(tops.filter((r) => readsBoth(r, last)));
     for (const r of tops) {
-      const longest = innermost([r]);
+      const longest = innermost([r], spread.has(r) ? last : null);
       let nested = false;
       walk(r.body, (e) => {
         if (e.op === "reduce" && !tops.includes(e)) nested = true;
         if (e.op !== "load") return;
         const a = coefOf(e.index, longest);
         const b = coefOf(e.index, last);
+        // What is the same for all results, such as the mean of each row under a sum down the columns, stays in the cache.
+        if (b === 0 && spread.has(r)) return;
         if (a === 1 && longest.size >= 8) along++;
         if (b !== null && b !== 0 && a !== 1) across++;
         if (b !== null && a === 1 && longest.size < 8) across++;
@@ -203,21 +245,44 @@ class Renderer {
     const n = this.int(inner.size);
     const [base, j] = [this.name("i"), this.name("j")];
     this.line(`int64_t ${base} = 0;`);
-    const step = (at: string, lane: string) => {
+    const step = (into: typeof accs, at: string, lane: string) => {
       this.line(`const int64_t ${this.variable(inner)} = ${at};`);
       this.inBlock(() => {
-        for (const { r, acc, a } of accs)
+        for (const { r, acc, a } of into)
           this.line(`${acc.step(`${a}[${lane}]`, convertC(this.value(r.body), r.body.dtype, acc.dtype))};`);
       });
     };
-    this.open(`for (; ${base} + ${lanes} <= ${n}; ${base} += ${lanes}) {`);
+    // Sums of f32 run in f32 over a few terms, which go into the f64 accumulators.
+    const isStaged = ({ r, acc }: (typeof accs)[number]) =>
+      r.kind === "sum" && r.dtype === "f32" && acc.dtype === "f64";
+    const staged = accs.some(isStaged);
+    const near = accs.map((into) =>
+      isStaged(into) ? { r: into.r, acc: accumulator("sum", "f32", true), a: this.name("f") } : into,
+    );
+    const stop = this.name("e");
+    if (staged) {
+      this.open(`while (${base} + ${lanes} <= ${n}) {`);
+      this.line(
+        `const int64_t ${stop} = ${base} + ${lanes * stagedTerms} < ${n} ? ${base} + ${lanes * stagedTerms} : ${n};`,
+      );
+      near.forEach(({ r, a }, i) => {
+        if (a !== accs[i].a) this.line(`${ctype[r.dtype]} ${a}[${lanes}] = {0};`);
+      });
+    }
+    this.open(`for (; ${base} + ${lanes} <= ${staged ? stop : n}; ${base} += ${lanes}) {`);
     this.line("#pragma GCC ivdep");
     this.open(`for (int ${j} = 0; ${j} < ${lanes}; ++${j}) {`);
-    step(`${base} + ${j}`, j);
+    step(near, `${base} + ${j}`, j);
     this.close();
     this.close();
+    if (staged) {
+      near.forEach(({ a }, i) => {
+        if (a !== accs[i].a) this.line(`for (int j = 0; j < ${lanes}; ++j) ${accs[i].a}[j] += ${a}[j];`);
+      });
+      this.close();
+    }
     this.open(`for (int ${j} = 0; ${base} < ${n}; ++${base}, ++${j}) {`);
-    step(base, `${j} & ${lanes - 1}`);
+    step(accs, base, `${j} & ${lanes - 1}`);
     this.close();
     for (const _ of outer) this.close();
     for (const { r, acc, a } of accs) {
@@ -319,8 +384,7 @@ class Renderer {
 
   private costPerElement(groups: readonly (readonly Reduce[])[]): number {
     let cost = 0;
-    for (const { value } of this.kernel.stores)
-      walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
+    for (const { value } of this.stores) walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
     for (const [r] of groups) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
     return cost;
   }
@@ -493,8 +557,18 @@ class Renderer {
 /** Values that an index is computed from. */
 const refsOf = (index: Idx): Expr[] => children({ op: "index", index, dtype: "i32" });
 
-/** The axis of reductions over the same terms that most loads step through element by element. */
-function innermost(group: readonly Reduce[]): LoopVar {
+/** Whether some load of the terms differs between terms and between results. */
+function readsBoth(r: Reduce, result: LoopVar): boolean {
+  let both = false;
+  walk(r.body, (e) => {
+    if (e.op !== "load" || coefOf(e.index, result) === 0) return;
+    if (r.axes.some((v) => coefOf(e.index, v) !== 0)) both = true;
+  });
+  return both;
+}
+
+/** The axis of reductions over the same terms that most loads (of those that differ between results) step through. */
+function innermost(group: readonly Reduce[], result: LoopVar | null = null): LoopVar {
   const [{ axes, kind }] = group;
   // Positions are counted in row-major order.
   if (kind === "argmax" || kind === "argmin") return axes[axes.length - 1];
@@ -502,7 +576,7 @@ function innermost(group: readonly Reduce[]): LoopVar {
     let n = 0;
     for (const r of group)
       walk(r.body, (e) => {
-        if (e.op === "load" && coefOf(e.index, v) === 1) n++;
+        if (e.op === "load" && coefOf(e.index, v) === 1 && !(result && coefOf(e.index, result) === 0)) n++;
       });
     return n;
   };

@@ -1,6 +1,7 @@
 import { isHalf, loadValues, storeValues, type TypedArray } from "../../core/dtype.ts";
 import { type Node, reachable } from "../../graph/node.ts";
 import type { PrimitiveName } from "../../primitives/index.ts";
+import { attention } from "./attention.ts";
 import { contract } from "./contract.ts";
 import { control } from "./control.ts";
 import { elementwise } from "./elementwise.ts";
@@ -10,6 +11,7 @@ import { movement } from "./movement.ts";
 import { reduce } from "./reduce.ts";
 
 const kernels = {
+  ...attention,
   ...control,
   ...elementwise,
   ...reduce,

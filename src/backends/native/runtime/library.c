@@ -36,8 +36,10 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
 
 #define PRODUCTS(op, width) op(gemm_##width) op(conv_##width) op(conv_pack_##width) op(conv_packed_##width) \
   op(conv_input_grad_##width) op(conv_weight_grad_##width)
+#define ATTENTION(op) op(attention_f32) op(attention_f64) op(attention_grad_f32) op(attention_grad_f64)
 #define EACH_DTYPE(op, name) op(name##_f32) op(name##_f64) op(name##_i32) op(name##_u32) op(name##_u8)
-#define ALL_OPS(op) PRODUCTS(op, f32) PRODUCTS(op, f64) EACH_DTYPE(op, argsort) EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
+#define ALL_OPS(op) PRODUCTS(op, f32) PRODUCTS(op, f64) ATTENTION(op) EACH_DTYPE(op, argsort) \
+  EACH_DTYPE(op, scatter_add) EACH_DTYPE(op, cumsum)
 
 /* Products of less than f32 precision: "medium" is bf16 where the CPU has it; "high" would be three products of bf16,
  * which AVX-512 computes more slowly than one of f32. */

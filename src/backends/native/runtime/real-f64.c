@@ -3,3 +3,4 @@
 #include "gemm.h"
 #include "conv-gather.h"
 #include "conv-weight-grad.h"
+#include "attention.h"

@@ -4,6 +4,7 @@
  * library.c   generated kernels, built-in ops   tape.c     the program interpreter
  * real.h      vector types of one float width   microkernel.h, pack.h   the GEMM tile and its packers
  * gemm.h      matrix product                    conv-*.h   convolution and its two gradients
+ * attention.h   fused attention and its gradient
  * sort32.c sort64.c axis-ops.c                     the ops along one axis
  *
  * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width. */
