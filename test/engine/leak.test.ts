@@ -15,7 +15,7 @@ import { backendsUnderTest } from "../support/conform.ts";
 const batch = 32;
 const steps = Number(process.argv[2] ?? 2000);
 /** Within these, V8 has let as much garbage pile up as it ever will before it collects. */
-const warmUp = 5000;
+const warmUp = 10_000;
 
 test("resident memory does not grow", { skip: backendsUnderTest().length === 0 && "no C compiler" }, () => {
   const model = initialize(new Sequential(new Linear(784, 64), new ReLU(), new Linear(64, 10)), 1);
