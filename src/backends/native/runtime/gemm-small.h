@@ -5,12 +5,14 @@
 enum {
   DIRECT_PRODUCTS = 1 << 21,       /* M N K up to which packing does not pay */
   DIRECT_BATCH_PRODUCTS = 1 << 23, /* the same for a batch that keeps every thread busy */
+  NARROW_COLS = 2 * TILE_COLS,
   VECTOR_TASK_PRODUCTS = 1 << 15
 };
 
 static int is_small(const struct batch *batch) {
   const struct gemm *g = &batch->first;
   int wide = STEP == 1 && batch->count >= 2 * mnb_threads(); /* the result may not depend on the threads */
+  if (wide && g->n <= NARROW_COLS) return 1; /* packed rows would meet too few columns */
   return g->m == 1 || g->n == 1 || g->m * g->n * g->k <= (wide ? DIRECT_BATCH_PRODUCTS : DIRECT_PRODUCTS);
 }
 

@@ -127,6 +127,13 @@ COLD static void run_blocks(struct blocked *s) {
   if (s->row_blocks * s->col_blocks < 2 * mnb_threads()) {
     s->row_blocks = mnb_min(tiles, mnb_ceil_div(2 * mnb_threads(), s->col_blocks));
   }
+  /* The same number of tasks for every thread, if a few more columns of blocks give that. */
+  int64_t threads = mnb_threads();
+  for (int64_t more = 0; more < threads && s->col_blocks + more <= panels; more++) {
+    if (s->row_blocks * (s->col_blocks + more) % threads != 0) continue;
+    s->col_blocks += more;
+    break;
+  }
   mnb_parallel(s->row_blocks * s->col_blocks, blocked_task, s);
 }
 
