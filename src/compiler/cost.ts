@@ -172,7 +172,8 @@ function opCost(instruction: OpInstruction): Cost {
   const all = inputs.map(({ size }) => size);
   const distinct = (axes: readonly Axis[]) => product(axes.map(({ size, stride }) => (stride === 0 ? 1 : size)));
   switch (baseName(instruction.name)) {
-    case "gemm": {
+    case "gemm":
+    case "gemm_packed": {
       const { m, n, k, a, b, batch } = gemmGeometry(params);
       return cost(2 * m * n * k * product(batch), [distinct(a), distinct(b)], m * n * product(batch));
     }
@@ -200,6 +201,7 @@ function opCost(instruction: OpInstruction): Cost {
     }
     case "argsort":
     case "conv_pack":
+    case "gemm_pack":
       return cost(0, all);
     default:
       return cost(null, all);
@@ -301,7 +303,7 @@ const sizes = (list: readonly number[]): string => list.join("x") || "1";
 
 function opShape({ name, params, buffers }: OpInstruction): string {
   const base = baseName(name);
-  if (base === "gemm") {
+  if (base.startsWith("gemm")) {
     const { m, n, k, batch } = gemmGeometry(params);
     return `${batch.map((size) => `${size}x`).join("")}${m}x${k} * ${k}x${n}`;
   }

@@ -8,6 +8,45 @@ export interface Hoisted {
   readonly always: readonly Instruction[];
 }
 
+/** A built-in operation in two: the packing of its second operand into a place of its own, and the rest; or null. */
+function packApart(
+  instruction: OpInstruction,
+  packedSize: (op: OpInstruction) => number,
+  place: Buffer["place"],
+): { readonly pack: OpInstruction; readonly use: OpInstruction } | null {
+  const size = packedSize(instruction);
+  if (size === 0) return null;
+  const [[x, operand, y], [atX, atOperand, atY]] = [instruction.buffers, instruction.offsets];
+  const packed: Buffer = { size, dtype: operand.dtype, place };
+  const named = (what: string) => instruction.name.replace("_", `_${what}_`);
+  return {
+    pack: { ...instruction, name: named("pack"), buffers: [operand, packed], offsets: [atOperand, 0] },
+    use: { ...instruction, name: named("packed"), buffers: [x, packed, y], offsets: [atX, 0, atY] },
+  };
+}
+
+/** Packs before a loop what its products would pack at every turn: the weights of a recurrent layer. */
+export function packBeforeLoops(
+  instructions: readonly Instruction[],
+  packedSize: (op: OpInstruction) => number,
+): Instruction[] {
+  return instructions.flatMap((instruction): Instruction[] => {
+    if (instruction.kind !== "loop") return [instruction];
+    const changing = new Set(writes(instruction));
+    const before: Instruction[] = [];
+    const body = packBeforeLoops(instruction.body, packedSize).map((inner) => {
+      if (inner.kind !== "op") return inner;
+      const [, operand] = inner.buffers;
+      if (operand.place.kind === "slice" || changing.has(operand)) return inner;
+      const apart = packApart(inner, packedSize, { kind: "temp" });
+      if (!apart) return inner;
+      before.push(apart.pack);
+      return apart.use;
+    });
+    return [...before, { ...instruction, body }];
+  });
+}
+
 /**
  * Takes out of a program what depends on constants alone: factors and terms of a normalization that is not trained,
  * weights in the form that a convolution reads them in. `constants` are inputs by number; `packedSize` tells how many
@@ -37,18 +76,10 @@ export function hoist(
         continue;
       }
     }
-    if (instruction.kind === "op" && isConstant(instruction.buffers[1]) && instruction.offsets.every((o) => o === 0)) {
-      const size = packedSize(instruction);
-      if (size > 0) {
-        const [x, weight, y] = instruction.buffers;
-        const packed: Buffer = { size, dtype: weight.dtype, place: { kind: "kept" } };
-        const named = (what: string) => instruction.name.replace("_", `_${what}_`);
-        once.push({ ...instruction, name: named("pack"), buffers: [weight, packed], offsets: [0, 0] });
-        always.push({ ...instruction, name: named("packed"), buffers: [x, packed, y] });
-        continue;
-      }
-    }
-    always.push(instruction);
+    const split = instruction.kind === "op" && isConstant(instruction.buffers[1]);
+    const apart = split ? packApart(instruction, packedSize, { kind: "kept" }) : null;
+    if (apart) once.push(apart.pack);
+    always.push(apart?.use ?? instruction);
   }
   return { once: replaceBuffers(once, kept), always: replaceBuffers(always, kept) };
 }

@@ -4,13 +4,14 @@ import {
   backendStatus,
   crossEntropy,
   jit,
+  setBackend,
   type Tensor,
   tensor,
   valueAndGrad,
   variable,
   withMatrixPrecision,
 } from "../../src/index.ts";
-import { BatchNorm2d, Conv2d, GlobalAvgPool, initialize, Linear, ReLU, Sequential } from "../../src/nn/index.ts";
+import { BatchNorm2d, Conv2d, GlobalAvgPool, initialize, Linear, LSTM, ReLU, Sequential } from "../../src/nn/index.ts";
 import { optimizer, sgd } from "../../src/optim/index.ts";
 
 const native = backendStatus().some((b) => b.name === "native" && b.works);
@@ -70,6 +71,50 @@ describe("what depends on constants alone", { skip: !native && "no native backen
     }
     model.loadStateDict(initialize(network(), 2).stateDict());
     check();
+  });
+
+  it("packs the weights of a product once", () => {
+    for (const [features, depth, rows] of [
+      [150, 170, 131],
+      [97, 1301, 70],
+    ]) {
+      const wave = (shape: number[], speed: number) =>
+        tensor(
+          Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(i * speed)),
+          { shape },
+        );
+      const [x, w, t] = [wave([rows, depth], 0.37), wave([depth, features], 0.91), wave([features, depth], 0.53)];
+      const weight = variable(w);
+      const turned = variable(t);
+      const fn = (a: Tensor) => [a.matmul(weight), a.matmul(turned.transpose())] as const;
+      const jitted = jit((a: Tensor) => [...fn(a)]);
+      assert.equal(jitted.describe(x).match(/gemm_packed_f32/g)?.length, 2);
+      for (const precision of ["highest", "medium"] as const)
+        withMatrixPrecision(precision, () => {
+          jitted(x).forEach((y, i) => {
+            assert.deepEqual(y.dataSync(), fn(x)[i].dataSync(), "to the bit what an unpacked product gives");
+          });
+        });
+    }
+  });
+
+  it("packs what the turns of a loop share before it", () => {
+    const layer = initialize(new LSTM(96, 128), 1);
+    const x = tensor(
+      Float32Array.from({ length: 5 * 64 * 96 }, (_, i) => Math.sin(i)),
+      { shape: [5, 64, 96] },
+    );
+    const forward = jit((x: Tensor) => layer.forward(x)[0]);
+    const text = forward.describe(x);
+    assert.match(text, /gemm_pack_f32.*loop.*gemm_packed_f32/s);
+    setBackend("reference");
+    const expected = layer.forward(x)[0].dataSync();
+    setBackend("native");
+    const got = forward(x).dataSync();
+    setBackend("auto");
+    expected.forEach((v, i) => {
+      assert.ok(Math.abs(v - got[i]) < 1e-5);
+    });
   });
 
   it("leaves what a program assigns alone", () => {

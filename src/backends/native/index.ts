@@ -1,6 +1,6 @@
 import { factsOf, type InstructionFacts } from "../../compiler/cost.ts";
 import { attachEpilogues } from "../../compiler/epilogue.ts";
-import { hoist } from "../../compiler/hoist.ts";
+import { hoist, packBeforeLoops } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction, OpInstruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
@@ -67,10 +67,9 @@ class Arena {
 
 function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Arena): Executable {
   const { instructions, outputs } = schedule(simplify(graph));
-  const { once, always: rest } = hoist(instructions, new Set(graph.constants), ({ name, params }) =>
-    runtime.packedSize(name, params),
-  );
-  const always = attachEpilogues(rest);
+  const packedSize = ({ name, params }: OpInstruction) => runtime.packedSize(name, params);
+  const { once, always: rest } = hoist(instructions, new Set(graph.constants), packedSize);
+  const always = attachEpilogues(packBeforeLoops(rest, packedSize));
 
   const rendered = new Map<object, RenderedKernel>();
   const bodies = new Map<string, number>();

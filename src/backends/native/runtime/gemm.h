@@ -137,11 +137,15 @@ COLD static void run_blocks(struct blocked *s) {
   mnb_parallel(s->row_blocks * s->col_blocks, blocked_task, s);
 }
 
-COLD static void blocked_product(const struct gemm *g) {
+/* Columns of B in whole panels. */
+static int64_t panel_cols(int64_t n) { return mnb_round_up(n, TILE_COLS); }
+
+/* With `packed`, all of B was packed earlier (pack_all), and N is at most SHARED_COLS. */
+COLD static void blocked_product(const struct gemm *g, real *packed) {
   int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
   int64_t depth = mnb_ceil_div(steps, slices);
   int64_t a_size = mnb_round_up(mnb_round_up(mnb_min(g->m, SHARED_ROWS), TILE_ROWS) * depth + LANES, MNB_ALIGN);
-  int64_t b_size = mnb_round_up(mnb_min(g->n, SHARED_COLS), TILE_COLS) * depth;
+  int64_t b_size = packed ? 0 : panel_cols(mnb_min(g->n, SHARED_COLS)) * depth;
   real *panels = mnb_shared((a_size + b_size + LANES) * (int64_t)sizeof(real));
   if (panels == NULL) return;
   struct blocked s = {.g = g, .a_panels = panels, .b_panels = panels + a_size};
@@ -152,11 +156,13 @@ COLD static void blocked_product(const struct gemm *g) {
       s.depth = mnb_split(steps, slices, slice + 1) - first;
       s.k0 = first * STEP;
       s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
-      s.b_tasks = mnb_min(mnb_ceil_div(s.cols, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
+      s.b_tasks = packed ? 0 : mnb_min(mnb_ceil_div(s.cols, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
+      if (packed) s.b_panels = packed + first * panel_cols(g->n);
       for (s.i0 = 0; s.i0 < g->m; s.i0 += SHARED_ROWS) {
         s.rows = mnb_min(SHARED_ROWS, g->m - s.i0);
         s.a_tasks = mnb_min(mnb_ceil_div(s.rows, TILE_ROWS), 4 * mnb_threads());
-        mnb_parallel(s.a_tasks + s.b_tasks, pack_task, &s);
+        int little = s.b_tasks == 0 && s.rows * s.sources < TASK_PRODUCTS;
+        (little ? mnb_serial : mnb_parallel)(s.a_tasks + s.b_tasks, pack_task, &s);
         s.b_tasks = 0; /* the columns stay packed for the next rows */
         run_blocks(&s);
       }
@@ -202,8 +208,47 @@ COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
   if (small_product(&batch, buf, p)) return;
   for (int64_t i = 0; i < batch.count; i++) {
     struct gemm member = batch_member(&batch, i);
-    blocked_product(&member);
+    blocked_product(&member, NULL);
   }
+}
+
+/* All of B in panels, slice after slice: [slice][panel][step][lane]. */
+COLD static void pack_all(const struct gemm *g, real *packed) {
+  int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
+  struct blocked s = {.g = g, .cols = g->n};
+  s.b_tasks = mnb_min(mnb_ceil_div(g->n, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
+  for (int64_t slice = 0; slice < slices; slice++) {
+    int64_t first = mnb_split(steps, slices, slice);
+    s.depth = mnb_split(steps, slices, slice + 1) - first;
+    s.k0 = first * STEP;
+    s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
+    s.b_panels = packed + first * panel_cols(g->n);
+    mnb_parallel(s.b_tasks, pack_task, &s);
+  }
+}
+
+static struct gemm read_gemm(const int64_t *p, const real *a, const real *b, real *c) {
+  return (struct gemm){p[0], p[1], p[2], a, b, p[3], p[4], p[5], p[6], c};
+}
+
+/* How many elements B has once it is packed; 0 if products of this shape do not pack it, or not all at once. */
+COLD int64_t OP_NAME(gemm_packed_elements)(const int64_t *p) {
+  struct batch batch = {.first = read_gemm(p, NULL, NULL, NULL), .count = 1, .rank = p[7]};
+  const struct gemm *g = &batch.first;
+  if (batch.rank > 0 || g->m * g->n * g->k == 0 || is_small(&batch) || g->n > SHARED_COLS) return 0;
+  return steps_of(g->k) * panel_cols(g->n) + LANES;
+}
+
+/* buf: B, packed B. Parameters as of gemm. */
+COLD void OP_NAME(gemm_pack)(void *const *buf, const int64_t *p) {
+  struct gemm g = read_gemm(p, NULL, buf[0], NULL);
+  pack_all(&g, buf[1]);
+}
+
+/* buf: A, packed B, C. */
+COLD void OP_NAME(gemm_packed)(void *const *buf, const int64_t *p) {
+  struct gemm g = read_gemm(p, buf[0], NULL, buf[2]);
+  blocked_product(&g, buf[1]);
 }
 
 #endif

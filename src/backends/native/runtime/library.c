@@ -34,7 +34,7 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
   return 0;
 }
 
-#define PRODUCTS(op, width) op(gemm_##width) op(conv_##width) op(conv_pack_##width) op(conv_packed_##width) \
+#define PRODUCTS(op, width) op(gemm_##width) op(gemm_pack_##width) op(gemm_packed_##width) op(conv_##width) op(conv_pack_##width) op(conv_packed_##width) \
   op(conv_input_grad_##width) op(conv_weight_grad_##width)
 #define ATTENTION(op) op(attention_f32) op(attention_f64) op(attention_grad_f32) op(attention_grad_f64)
 #define EACH_DTYPE(op, name) op(name##_f32) op(name##_f64) op(name##_i32) op(name##_u32) op(name##_u8)
@@ -68,16 +68,27 @@ uint64_t mnb_symbol(const char *name) {
 }
 
 typedef int64_t mnb_count(const int64_t *p);
-mnb_count mnb_conv_packed_elements_f32, mnb_conv_packed_elements_f64;
+#define COUNTS(name, width) {#name "_" #width, mnb_##name##_packed_elements_##width},
+#define DECLARE_COUNT(name, width) mnb_count mnb_##name##_packed_elements_##width;
+#define PACKED(op, width) op(gemm, width) op(conv, width)
+PACKED(DECLARE_COUNT, f32)
+PACKED(DECLARE_COUNT, f64)
 #ifdef __AVX512BF16__
-mnb_count mnb_conv_packed_elements_f32_bf16;
+PACKED(DECLARE_COUNT, f32_bf16)
+#define MEDIUM_COUNT(name, width) {#name "_f32_medium", mnb_##name##_packed_elements_f32_bf16},
 #else
-#define mnb_conv_packed_elements_f32_bf16 mnb_conv_packed_elements_f32
+#define MEDIUM_COUNT(name, width) {#name "_f32_medium", mnb_##name##_packed_elements_f32},
 #endif
+#define HIGH_COUNT(name, width) {#name "_f32_high", mnb_##name##_packed_elements_f32},
+
+static const struct {
+  const char *name;
+  mnb_count *count;
+} counts[] = {PACKED(COUNTS, f32) PACKED(COUNTS, f64) PACKED(MEDIUM_COUNT, f32) PACKED(HIGH_COUNT, f32)};
 
 int64_t mnb_packed_elements(const char *name, const int64_t *p) {
-  if (strcmp(name, "conv_f32") == 0 || strcmp(name, "conv_f32_high") == 0) return mnb_conv_packed_elements_f32(p);
-  if (strcmp(name, "conv_f32_medium") == 0) return mnb_conv_packed_elements_f32_bf16(p);
-  if (strcmp(name, "conv_f64") == 0) return mnb_conv_packed_elements_f64(p);
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    if (strcmp(counts[i].name, name) == 0) return counts[i].count(p);
+  }
   return 0;
 }
