@@ -5,6 +5,6 @@
 #define REAL_BITS 32
 #define PAIRS
 #include "gemm.h"
-#include "conv-gather.h"
+#include "conv-ops.h"
 #include "conv-weight-grad.h"
 #endif

@@ -1,6 +1,6 @@
 /* The float templates for f32. */
 #define REAL_BITS 32
 #include "gemm.h"
-#include "conv-gather.h"
+#include "conv-ops.h"
 #include "conv-weight-grad.h"
 #include "attention.h"
