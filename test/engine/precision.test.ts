@@ -199,5 +199,7 @@ describe("processors without AVX-512", {
 
   it("refuses what is no name of a processor", () => {
     assert.throws(() => setProcessor("native -o /tmp/x"), /no name that -march/);
+    assert.throws(() => setProcessor("nonsense-cpu"), /"nonsense-cpu" is not known to .*x86-64-v3/);
+    assert.equal(backendStatus()[0].works, true, "what was there before still works");
   });
 });

@@ -128,18 +128,19 @@ function whenChanged(
 ): (inputs: readonly TypedArray[]) => void {
   const places = once.flatMap(reads).map((b) => b.place);
   const used = [...new Set(places.flatMap((place) => (place.kind === "input" ? [place.index] : [])))];
-  const last: (TypedArray | null)[] = used.map(() => null);
-  const writes = used.map(() => 0);
+  const last: TypedArray[] = [];
+  const writes: number[] = [];
+  let first = true;
   return (inputs) => {
-    let same = true;
+    if (!first && used.every((index, i) => last[i] === inputs[index] && writes[i] === timesWritten(inputs[index])))
+      return;
+    launch(inputs, runtime.run);
+    first = false;
+    // Noted only now: a run that fails leaves the kept part to be computed again.
     used.forEach((index, i) => {
-      const array = inputs[index];
-      const count = timesWritten(array);
-      same &&= last[i] === array && writes[i] === count;
-      last[i] = array;
-      writes[i] = count;
+      last[i] = inputs[index];
+      writes[i] = timesWritten(inputs[index]);
     });
-    if (!same) launch(inputs, runtime.run);
   };
 }
 

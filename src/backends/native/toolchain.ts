@@ -33,6 +33,11 @@ export const onCompile = (listener: (what: string) => void): void => {
 
 /** What to compile for, as the compiler's -march names it; "native" is the processor of this machine. */
 export function setTarget(name: string): void {
+  const command = findToolchain()?.command;
+  if (command && spawnSync(command, [`-march=${name}`, "-x", "c", "-E", "-"], { input: "" }).status !== 0)
+    throw new ManabiError(
+      `processor "${name}" is not known to ${command}; take a name that its -march knows, such as x86-64-v3 (AVX2) or native`,
+    );
   processor = name;
   found = undefined;
 }
