@@ -13,6 +13,8 @@ export interface BackendStatus {
   readonly name: BackendName;
   readonly works: boolean;
   readonly detail: string;
+  /** Whether matrix precision `medium` multiplies bf16 there; it is f32 where not. */
+  readonly multipliesBf16: boolean;
 }
 
 let native: ReturnType<typeof nativeBackend> | Error | undefined;
@@ -41,9 +43,10 @@ export function backendStatus(): BackendStatus[] {
       : loaded instanceof Error
         ? loaded.message
         : `${loaded.toolchain.version}; ${loaded.runtime.threads} threads; medium precision is ${loaded.hasBf16 ? "bf16" : "f32 (no bf16 products)"}`;
+  const works = loaded !== null && !(loaded instanceof Error);
   return [
-    { name: "native", works: loaded !== null && !(loaded instanceof Error), detail },
-    { name: "reference", works: true, detail: "plain TypeScript, one thread" },
+    { name: "native", works, detail, multipliesBf16: works && loaded.hasBf16 },
+    { name: "reference", works: true, detail: "plain TypeScript, one thread", multipliesBf16: false },
   ];
 }
 
