@@ -1,5 +1,5 @@
+export type { BackendName } from "./backends/provider.ts";
 export {
-  type BackendName,
   type BackendStatus,
   backendStatus,
   setBackend,

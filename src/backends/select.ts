@@ -1,12 +1,8 @@
+import { platform, providers } from "#platform/backends/providers";
+import { host } from "#platform/core/host";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
-import { nativeBackend } from "./native/index.ts";
-import { onCompile, setTarget } from "./native/toolchain.ts";
-import { reference } from "./reference/index.ts";
-
-export { onCompile };
-
-export type BackendName = "reference" | "native";
+import { type BackendName, type BackendProvider, type OpenBackend, type Threads, Unavailable } from "./provider.ts";
 
 /** Why a backend does or does not work here. */
 export interface BackendStatus {
@@ -17,62 +13,82 @@ export interface BackendStatus {
   readonly multipliesBf16: boolean;
 }
 
-let native: ReturnType<typeof nativeBackend> | Error | undefined;
-let active: Backend | null = null;
+/** Backends of other platforms than this one, and what to do without them. */
+const elsewhere: Partial<Record<BackendName, string>> = {
+  native: 'it needs a C compiler and so Node; take "auto", or "webgpu" after await prepareBackend("webgpu")',
+};
 
-/** The native backend, made once: null without a compiler, an error if the compiler or the loader failed. */
-function loadNative(): ReturnType<typeof nativeBackend> | Error {
-  if (native === undefined)
+const opened = new Map<BackendProvider, OpenBackend | Error>();
+let active: OpenBackend | null = null;
+
+/** A backend, made once; the error if it does not work here. */
+function open(provider: BackendProvider): OpenBackend | Error {
+  let result = opened.get(provider);
+  if (result === undefined) {
     try {
-      native = nativeBackend();
+      result = provider.open();
     } catch (error) {
-      native = error as Error;
+      result = error as Error;
     }
-  return native;
-}
-
-const cure =
-  "install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install) for native speed";
-
-/** Whether each backend works on this machine, and why not. */
-export function backendStatus(): BackendStatus[] {
-  const loaded = loadNative();
-  const detail =
-    loaded === null
-      ? `no C compiler found (cc, gcc, clang); ${cure}`
-      : loaded instanceof Error
-        ? loaded.message
-        : `${loaded.toolchain.version}; ${loaded.runtime.threads} threads; medium precision is ${loaded.hasBf16 ? "bf16" : "f32 (no bf16 products)"}`;
-  const works = loaded !== null && !(loaded instanceof Error);
-  return [
-    { name: "native", works, detail, multipliesBf16: works && loaded.hasBf16 },
-    { name: "reference", works: true, detail: "plain TypeScript, one thread", multipliesBf16: false },
-  ];
-}
-
-/** The backend in use: the one set, else native where it works, else reference with a word about why. */
-export function backend(): Backend {
-  if (active) return active;
-  const loaded = loadNative();
-  if (loaded && !(loaded instanceof Error)) active = loaded;
-  else {
-    const why = loaded ? `the native backend failed: ${loaded.message}` : "no C compiler found (cc, gcc, clang)";
-    process.stderr.write(`manabi: ${why}; computing on the slow reference backend. To cure it, ${cure}.\n`);
-    active = reference;
+    opened.set(provider, result);
   }
-  return active;
+  return result;
+}
+
+/** Whether each backend of this platform works on this machine, and why not. */
+export function backendStatus(): BackendStatus[] {
+  return providers.map((provider) => {
+    const { name } = provider;
+    const result = open(provider);
+    return result instanceof Error
+      ? { name, works: false, detail: result.message, multipliesBf16: false }
+      : { name, works: true, detail: result.detail(), multipliesBf16: result.multipliesBf16 };
+  });
+}
+
+/** The backend in use: the one set, else the best that works, with a word about why it is not a better one. */
+export const backend = (): Backend => inUse().backend;
+
+function inUse(): OpenBackend {
+  if (active) return active;
+  let passed: [BackendProvider, Error] | null = null;
+  for (const provider of providers) {
+    const result = open(provider);
+    if (!(result instanceof Error)) {
+      if (passed) host.warn(insteadOf(...passed, provider.name));
+      active = result;
+      return active;
+    }
+    if (provider.expected) passed ??= [provider, result];
+  }
+  throw new ManabiError(`no backend works here: ${passed?.[1].message}`);
+}
+
+function insteadOf({ name }: BackendProvider, error: Error, chosen: BackendName): string {
+  const [why, cure] =
+    error instanceof Unavailable
+      ? [error.reason, error.cure]
+      : [`the ${name} backend failed: ${error.message}`, `repair that, or choose another: setBackend("${chosen}")`];
+  const slow = chosen === "reference" ? "slow " : "";
+  return `${why}; computing on the ${slow}${chosen} backend. To cure it, ${cure}.`;
 }
 
 /** Chooses the backend for all that is computed from now on; "auto" takes the best that works. */
 export function setBackend(name: BackendName | "auto"): void {
-  if (name === "auto") active = null;
-  else if (name === "reference") active = reference;
-  else if (name === "native") {
-    const loaded = loadNative();
-    if (!loaded || loaded instanceof Error)
-      throw new ManabiError(`backend native does not work here: ${loaded ? loaded.message : `no C compiler; ${cure}`}`);
-    active = loaded;
-  } else throw unknownName("backend", name, ["auto", "native", "reference"]);
+  if (name === "auto") {
+    active = null;
+    return;
+  }
+  const provider = providers.find((p) => p.name === name);
+  if (!provider) {
+    if (Object.hasOwn(elsewhere, name))
+      throw new ManabiError(`backend ${name} does not exist in ${platform}: ${elsewhere[name]}`);
+    throw unknownName("backend", name, ["auto", ...providers.map((p) => p.name)]);
+  }
+  const result = open(provider);
+  if (result instanceof Error)
+    throw new ManabiError(`backend ${name} does not work here: ${result.message}`, { cause: result });
+  active = result;
 }
 
 /**
@@ -82,19 +98,18 @@ export function setBackend(name: BackendName | "auto"): void {
 export function setProcessor(name: string): void {
   if (!/^[a-z0-9][a-z0-9.+_-]*$/i.test(name))
     throw new ManabiError(`processor "${name}" is no name that -march of a C compiler takes, such as x86-64-v3`);
-  setTarget(name);
-  if (active && active === native) active = null;
-  native = undefined;
+  const provider = providers.find((p) => p.setProcessor);
+  if (!provider?.setProcessor)
+    throw new ManabiError(`setProcessor: only the native backend compiles for a processor, and ${platform} has none`);
+  provider.setProcessor(name);
+  if (active === opened.get(provider)) active = null;
+  opened.delete(provider);
 }
 
-/** Sets the number of threads of the native backend, 0 for every CPU that the process may use; returns the number. */
-export function setThreads(count: number): number {
-  const loaded = loadNative();
-  return loaded && !(loaded instanceof Error) ? loaded.runtime.setThreads(count) : 1;
-}
+const oneThread: Threads = { count: 1, set: () => 1 };
 
-/** The number of threads of the native backend; 1 where it does not work. */
-export function threadCount(): number {
-  const loaded = loadNative();
-  return loaded && !(loaded instanceof Error) ? loaded.runtime.threads : 1;
-}
+/** Sets the number of threads of the backend in use, 0 for every CPU that the program may use; returns the number. */
+export const setThreads = (count: number): number => (inUse().threads ?? oneThread).set(count);
+
+/** The number of threads of the backend in use. */
+export const threadCount = (): number => (inUse().threads ?? oneThread).count;

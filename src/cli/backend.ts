@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { type BackendName, setBackend, setProcessor, setThreads } from "../backends/select.ts";
+import type { BackendName } from "../backends/provider.ts";
+import { setBackend, setProcessor, setThreads } from "../backends/select.ts";
 import { type MatrixPrecision, setMatrixPrecision } from "../graph/precision.ts";
 import { wholeNumber } from "./shell.ts";
 

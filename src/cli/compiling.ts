@@ -1,4 +1,4 @@
-import { onCompile } from "../backends/select.ts";
+import { onCompile } from "../backends/native/toolchain.ts";
 import type { Output } from "../train/output.ts";
 
 /** Says so while code is compiled, which takes seconds the first time. */

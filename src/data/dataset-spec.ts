@@ -29,3 +29,10 @@ export type DatasetSpec =
   | { readonly kind: "subset"; readonly of: DatasetSpec; readonly indices: Uint32Array }
   | { readonly kind: "concat"; readonly parts: readonly DatasetSpec[] }
   | { readonly kind: "module"; readonly url: string; readonly args: readonly unknown[] };
+
+/** True when reading a sample takes more than a copy from memory. */
+export function needsDecoding(spec: DatasetSpec): boolean {
+  if (spec.kind === "subset") return needsDecoding(spec.of);
+  if (spec.kind === "concat") return spec.parts.some(needsDecoding);
+  return spec.kind !== "memory";
+}

@@ -1,11 +1,7 @@
-import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 import type { DType, HostArray } from "../core/dtype.ts";
 import { arrayType } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
-
-const inflate = promisify(gunzip);
+import { ImageMemory, sharedBytes } from "./memory.ts";
 
 interface Element {
   readonly bytes: number;
@@ -46,12 +42,26 @@ export function parseIdx(bytes: Uint8Array, name: string): HostArray {
   return { dtype: element.dtype, shape, data };
 }
 
-/** Reads an IDX file, gzipped or not. */
-export async function readIdx(path: string): Promise<HostArray> {
-  const bytes = await readFile(path);
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return parseIdx(bytes, path);
-  const raw = await inflate(bytes).catch((cause: Error) => {
-    throw new FormatError(`${path}: gzip data is truncated or corrupt (${cause.message})`, { cause });
+/** What an IDX file holds, and what to call it in errors. */
+export interface IdxArray extends HostArray {
+  readonly name: string;
+}
+
+/** Grey images u8 [n, h, w] with their labels u8 [n], as MNIST has them, as a data set. */
+export function idxImages(images: IdxArray, labels: IdxArray, classes: readonly string[]): ImageMemory {
+  if (images.dtype !== "u8" || images.shape.length !== 3)
+    throw new FormatError(`${images.name}: holds ${images.dtype} [${images.shape.join(",")}], expected u8 [n, h, w]`);
+  if (labels.dtype !== "u8" || labels.shape.length !== 1)
+    throw new FormatError(`${labels.name}: holds ${labels.dtype} [${labels.shape.join(",")}], expected u8 [n]`);
+  const pixels = sharedBytes(images.data.length);
+  pixels.set(images.data);
+  return new ImageMemory({
+    pixels,
+    height: images.shape[1],
+    width: images.shape[2],
+    channels: 1,
+    labels: Int32Array.from(labels.data),
+    classes,
+    origin: images.name,
   });
-  return parseIdx(raw, path);
 }

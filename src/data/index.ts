@@ -8,7 +8,8 @@ export { concat, map, split, subset, take, UnreadableSample } from "./dataset.ts
 export type { DatasetSpec, ImageBlock, OnError } from "./dataset-spec.ts";
 export type { DownloadOptions, ProgressListener } from "./download.ts";
 export { download } from "./download.ts";
-export { parseIdx, readIdx } from "./idx.ts";
+export { type IdxArray, idxImages, parseIdx } from "./idx.ts";
+export { readIdx } from "./idx-file.ts";
 export { decodeImage, ImageFileDataset } from "./image-files.ts";
 export type { ImageFolderOptions } from "./image-folder.ts";
 export { imageFolder } from "./image-folder.ts";

@@ -1,5 +1,5 @@
-import { availableParallelism } from "node:os";
-import { setImmediate as macrotask } from "node:timers/promises";
+import { host } from "#platform/core/host";
+import { openPool } from "#platform/data/pool";
 import type { HostArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { Rng, seedKey } from "../core/rng.ts";
@@ -8,8 +8,8 @@ import { fromHost } from "../ops/tensor.ts";
 import type { Batch, BatchJob, BatchPlan, Skipped } from "./batch.ts";
 import { BatchMaker, orderKey } from "./batch.ts";
 import type { Dataset, Sample } from "./dataset.ts";
-import { WorkerPool } from "./pool.ts";
-import { needsDecoding } from "./spec.ts";
+import { needsDecoding } from "./dataset-spec.ts";
+import type { Pool } from "./pool.ts";
 import { checkBatchTransforms } from "./transforms/batch.ts";
 import type { BatchTransform } from "./transforms/batch-literals.ts";
 import { areCheap, checkTransforms } from "./transforms/index.ts";
@@ -56,7 +56,7 @@ function count(name: string, value: number, least: number): number {
 /** Threads pay where files are decoded or transforms are dear; one core is left to the one who asks. */
 function defaultWorkers({ spec }: Dataset, { transforms }: BatchPlan): number {
   if (!spec || (!needsDecoding(spec) && areCheap(transforms))) return 0;
-  return Math.min(8, Math.max(1, availableParallelism() - 1));
+  return Math.min(8, Math.max(1, host.processors - 1));
 }
 
 /**
@@ -75,7 +75,7 @@ export class DataLoader {
   readonly workers: number;
   readonly prefetch: number;
   readonly #maker: BatchMaker;
-  readonly #pool: WorkerPool | null;
+  readonly #pool: Pool | null;
   readonly #collate: LoaderOptions["collate"];
   readonly #onSkip: (skipped: Skipped) => void;
   readonly #skipped = new Set<string>();
@@ -102,7 +102,7 @@ export class DataLoader {
         "DataLoader: this data set cannot be opened by worker threads (it holds functions); use workers: 0, or moduleDataset",
       );
     this.#maker = new BatchMaker(dataset, plan);
-    this.#pool = this.workers && dataset.spec ? new WorkerPool(this.workers, { spec: dataset.spec, plan }) : null;
+    this.#pool = this.workers && dataset.spec ? openPool(this.workers, { spec: dataset.spec, plan }) : null;
     this.#collate = collate;
     this.#onSkip = options.onSkip ?? warn;
   }
@@ -153,7 +153,7 @@ export class DataLoader {
         const { arrays, samples, skipped } = (await ahead.shift()) as Batch;
         this.#report(skipped);
         if (performance.now() - turn > TURN_MS) {
-          await macrotask(); // signals and timers get their turn even when nothing else waits
+          await host.turn(); // signals and timers get their turn even when nothing else waits
           turn = performance.now();
         }
         this.#cursor = { epoch, batch: batch + 1 };

@@ -3,9 +3,9 @@ import type { Dataset, Sample } from "./dataset.ts";
 import { checkIndex } from "./dataset.ts";
 import type { ImageBlock } from "./dataset-spec.ts";
 
-/** Allocates u8 memory that worker threads can share. */
-export const sharedBytes = (length: number): Uint8Array<SharedArrayBuffer> =>
-  new Uint8Array(new SharedArrayBuffer(length));
+/** Allocates u8 memory that worker threads can share, or plain memory in a web page that may not share any. */
+export const sharedBytes = (length: number): Uint8Array<ArrayBufferLike> =>
+  new Uint8Array(typeof SharedArrayBuffer === "undefined" ? new ArrayBuffer(length) : new SharedArrayBuffer(length));
 
 /** An in-memory image data set; `rows` picks images of the block, so a subset costs only its index. */
 export class ImageMemory implements Dataset {

@@ -1,9 +1,10 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { FormatError, ManabiError } from "../core/errors.ts";
+import { ManabiError } from "../core/errors.ts";
 import type { Splits } from "./dataset.ts";
-import { readIdx } from "./idx.ts";
-import { ImageMemory, sharedBytes } from "./memory.ts";
+import { idxImages } from "./idx.ts";
+import { readIdx } from "./idx-file.ts";
+import type { ImageMemory } from "./memory.ts";
 import { gzipSource, localGzipSource, npmSource } from "./providers.ts";
 import type { AcquireOptions, Manifest } from "./sources.ts";
 import { acquire } from "./sources.ts";
@@ -162,21 +163,7 @@ async function readPart(folder: string, part: string, classes: readonly string[]
   const imagePath = await plainOrGzipped(join(folder, `${part}-images-idx3-ubyte`));
   const labelPath = await plainOrGzipped(join(folder, `${part}-labels-idx1-ubyte`));
   const [images, labels] = await Promise.all([readIdx(imagePath), readIdx(labelPath)]);
-  if (images.dtype !== "u8" || images.shape.length !== 3)
-    throw new FormatError(`${imagePath}: holds ${images.dtype} [${images.shape.join(",")}], expected u8 [n, h, w]`);
-  if (labels.dtype !== "u8" || labels.shape.length !== 1)
-    throw new FormatError(`${labelPath}: holds ${labels.dtype} [${labels.shape.join(",")}], expected u8 [n]`);
-  const pixels = sharedBytes(images.data.length);
-  pixels.set(images.data);
-  return new ImageMemory({
-    pixels,
-    height: images.shape[1],
-    width: images.shape[2],
-    channels: 1,
-    labels: Int32Array.from(labels.data),
-    classes,
-    origin: imagePath,
-  });
+  return idxImages({ name: imagePath, ...images }, { name: labelPath, ...labels }, classes);
 }
 
 async function plainOrGzipped(path: string): Promise<string> {

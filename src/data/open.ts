@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { ManabiError, nearest } from "../core/errors.ts";
 import { type KnownDataset, knownDatasets } from "./catalogue.ts";
 import type { Splits } from "./dataset.ts";
-import { readIdx } from "./idx.ts";
+import { readIdx } from "./idx-file.ts";
 import { type ImageFolderOptions, imageFolder } from "./image-folder.ts";
 import { ImageMemory } from "./memory.ts";
 import { idxFolder } from "./mnist.ts";

@@ -1,114 +1,21 @@
-import { Worker } from "node:worker_threads";
-import { ManabiError } from "../core/errors.ts";
-import type { Batch, BatchJob } from "./batch.ts";
-import type { WorkerAnswer, WorkerStart } from "./worker.ts";
+import type { Batch, BatchJob, BatchPlan } from "./batch.ts";
+import type { DatasetSpec } from "./dataset-spec.ts";
 
-interface Task {
-  readonly job: BatchJob;
-  readonly owner: object;
-  wanted: boolean;
-  /** Names the job in the message of a crash. */
-  readonly title: string;
-  readonly resolve: (batch: Batch) => void;
-  readonly reject: (error: Error) => void;
+/** What a thread needs to make batches of a data set. */
+export interface PoolStart {
+  readonly spec: DatasetSpec;
+  readonly plan: BatchPlan;
 }
 
-interface Thread {
-  readonly worker: Worker;
-  task: Task | null;
-}
-
-/**
- * Worker threads that make batches. Threads start with the first job and stay until `close`; they keep the process
- * alive only while somebody waits for a batch.
- */
-export class WorkerPool {
-  readonly #size: number;
-  readonly #start: WorkerStart;
-  readonly #threads = new Set<Thread>();
-  #queue: Task[] = [];
-
-  constructor(size: number, start: WorkerStart) {
-    this.#size = size;
-    this.#start = start;
-  }
-
+/** Threads that make batches. */
+export interface Pool {
   /** Makes a batch; jobs start in the order in which they are given. `owner` is who may abandon it. */
-  run(job: BatchJob, owner: object, title: string): Promise<Batch> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ job, owner, wanted: true, title, resolve, reject });
-      this.#dispatch();
-    });
-  }
-
+  run(job: BatchJob, owner: object, title: string): Promise<Batch>;
   /** Forgets the jobs of `owner`: waiting ones are dropped, running ones end unheard. */
-  abandon(owner: object): void {
-    this.#queue = this.#queue.filter((task) => task.owner !== owner);
-    for (const { task } of this.#threads) if (task?.owner === owner) task.wanted = false;
-    this.#holdProcess();
-  }
-
+  abandon(owner: object): void;
   /** Ends all threads. */
-  async close(): Promise<void> {
-    const threads = [...this.#threads];
-    this.#threads.clear();
-    const waiting = [...this.#queue, ...threads.flatMap(({ task }) => task ?? [])];
-    this.#queue = [];
-    for (const { reject } of waiting) reject(new ManabiError("the loader was closed while batches were awaited"));
-    await Promise.all(threads.map(({ worker }) => worker.terminate()));
-  }
-
-  #dispatch(): void {
-    while (this.#queue.length) {
-      const thread = this.#idle();
-      if (!thread) break;
-      thread.task = this.#queue.shift() ?? null;
-      thread.worker.postMessage(thread.task?.job);
-    }
-    this.#holdProcess();
-  }
-
-  /** Busy threads keep the process alive if somebody waits for their batch, or for one that is still in the queue. */
-  #holdProcess(): void {
-    for (const { worker, task } of this.#threads)
-      if (task && (task.wanted || this.#queue.length)) worker.ref();
-      else worker.unref();
-  }
-
-  #idle(): Thread | null {
-    for (const thread of this.#threads) if (!thread.task) return thread;
-    return this.#threads.size < this.#size ? this.#spawn() : null;
-  }
-
-  #spawn(): Thread {
-    // The file has the extension of this one: .ts from source, .js when compiled.
-    const file = new URL(`./worker${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url);
-    // A worker takes over this process's flags; those of `node -e` would make it refuse to run a file.
-    const evaluated = process.execArgv.some((flag) => flag.startsWith("--input-type"));
-    const worker = new Worker(file, { workerData: this.#start, ...(evaluated && { execArgv: [] }) });
-    const thread: Thread = { worker, task: null };
-    let failure: Error | null = null;
-    worker.on("message", (answer: WorkerAnswer) => this.#settle(thread, answer));
-    worker.on("error", (error) => {
-      failure = error;
-    });
-    worker.on("exit", (status) => this.#bury(thread, failure ?? new Error(`it ended with status ${status}`)));
-    this.#threads.add(thread);
-    return thread;
-  }
-
-  #settle(thread: Thread, answer: WorkerAnswer): void {
-    const { task } = thread;
-    thread.task = null;
-    if ("batch" in answer) task?.resolve(answer.batch);
-    else task?.reject(new ManabiError(answer.error));
-    this.#dispatch();
-  }
-
-  #bury(thread: Thread, cause: Error): void {
-    if (!this.#threads.delete(thread)) return; // closed on purpose
-    const { task } = thread;
-    task?.reject(new ManabiError(`a loader worker crashed at ${task.title}: ${cause.message}`, { cause }));
-    this.#dispatch();
-  }
+  close(): Promise<void>;
 }
+
+/** Makes a pool of `size` threads, where the platform can. */
+export type OpenPool = (size: number, start: PoolStart) => Pool;

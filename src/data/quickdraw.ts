@@ -125,7 +125,7 @@ export function firstDrawings(bytes: Uint8Array, path: string, count: number): U
 }
 
 function drawingsInMemory(
-  pixels: Uint8Array<SharedArrayBuffer>,
+  pixels: Uint8Array<ArrayBufferLike>,
   classes: readonly string[],
   perClass: number,
   origin: string,

@@ -21,13 +21,6 @@ export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
   }
 }
 
-/** True when reading a sample takes more than a copy from memory. */
-export function needsDecoding(spec: DatasetSpec): boolean {
-  if (spec.kind === "subset") return needsDecoding(spec.of);
-  if (spec.kind === "concat") return spec.parts.some(needsDecoding);
-  return spec.kind !== "memory";
-}
-
 /**
  * A data set made by the default export of the module at `url`, called with `args` (plain data). Worker threads
  * import the same module, so that data sets of your own are read off the main thread.

@@ -1,21 +1,15 @@
 /** The loader's worker thread: opens the data set that it is told of, and makes the batches that it is asked for. */
 import type { Transferable } from "node:worker_threads";
 import { parentPort, workerData } from "node:worker_threads";
-import type { Batch, BatchJob, BatchPlan } from "./batch.ts";
+import type { Batch, BatchJob } from "./batch.ts";
 import { BatchMaker } from "./batch.ts";
-import type { DatasetSpec } from "./dataset-spec.ts";
+import type { PoolStart } from "./pool.ts";
 import { openDataset } from "./spec.ts";
-
-/** What a worker is started with. */
-export interface WorkerStart {
-  readonly spec: DatasetSpec;
-  readonly plan: BatchPlan;
-}
 
 /** What a worker answers to a job. */
 export type WorkerAnswer = { readonly batch: Batch } | { readonly error: string };
 
-const { spec, plan }: WorkerStart = workerData;
+const { spec, plan }: PoolStart = workerData;
 const maker = openDataset(spec).then((dataset) => new BatchMaker(dataset, plan));
 
 parentPort?.on("message", (job: BatchJob) => {

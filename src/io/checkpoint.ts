@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
-import { fileOrder, openSafetensors, writeSafetensors } from "./safetensors.ts";
+import { fileOrder } from "./safetensors.ts";
+import { openSafetensors, writeSafetensors } from "./safetensors-file.ts";
 import { compareState, flattenState, type Stateful, type StateTree, unflattenState } from "./state.ts";
 
 /** The named parts of a run: model, optimizer, schedule, random state, data cursor, ... */

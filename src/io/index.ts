@@ -16,14 +16,13 @@ export {
   latestCheckpoint,
 } from "./checkpoint-folder.ts";
 export {
+  encodeSafetensors,
   type NamedTensors,
-  openSafetensors,
   parseSafetensors,
   type ReadOptions,
-  readSafetensors,
   type SafetensorsFile,
-  writeSafetensors,
 } from "./safetensors.ts";
 export type { FileDType } from "./safetensors-decode.ts";
+export { openSafetensors, readSafetensors, writeSafetensors } from "./safetensors-file.ts";
 export type { TensorInfo } from "./safetensors-header.ts";
 export type { Stateful, StateLayout, StateLeaf, StateTree } from "./state.ts";

@@ -1,10 +1,8 @@
 /** The safetensors format: an 8-byte length, a JSON header, then the tensors one after the other.
  *  https://github.com/huggingface/safetensors#format */
-import { type FileHandle, open } from "node:fs/promises";
 import type { DType, HostArray } from "../core/dtype.ts";
 import { byteSize } from "../core/dtype.ts";
 import { FormatError, ManabiError, showShape, unknownName } from "../core/errors.ts";
-import { writeAtomic } from "./atomic.ts";
 import { decode, type FileDType } from "./safetensors-decode.ts";
 import { headerLengthLimit, parseHeader, type TensorInfo } from "./safetensors-header.ts";
 
@@ -26,27 +24,6 @@ export interface SafetensorsFile {
   close(): Promise<void>;
 }
 
-/** Opens a file and checks its header; throws `FormatError` when it is truncated, corrupt or hostile. */
-export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    throw error.code === "ENOENT" ? new ManabiError(`${path}: no such file`, { cause: error }) : error;
-  });
-  try {
-    const { size } = await file.stat();
-    const read = (position: number, length: number) => readSpan(file, path, position, length);
-    const close = () => file.close();
-    return await openSource(path, size, { read, close });
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
-/** All tensors of a file by name, in the order of their bytes. */
-export async function readSafetensors(path: string, options?: ReadOptions): Promise<Map<string, HostArray>> {
-  return readAll(await openSafetensors(path), options);
-}
-
 /** All tensors of a safetensors file that is already in memory; `label` stands for the path in errors. */
 export async function parseSafetensors(
   buffer: ArrayBuffer,
@@ -57,12 +34,14 @@ export async function parseSafetensors(
   return readAll(await openSource(options?.label ?? "safetensors buffer", buffer.byteLength, source), options);
 }
 
-interface Source {
+/** Where the bytes of a file come from. */
+export interface Source {
   read(position: number, length: number): Promise<ArrayBuffer>;
   close(): Promise<void>;
 }
 
-async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Map<string, HostArray>> {
+/** Reads every tensor, then closes the file. */
+export async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Map<string, HostArray>> {
   try {
     const tensors = new Map<string, HostArray>();
     for (const name of file.names) tensors.set(name, await file.read(name, options));
@@ -72,7 +51,8 @@ async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Ma
   }
 }
 
-async function openSource(path: string, size: number, source: Source): Promise<SafetensorsFile> {
+/** Reads and checks the header of `size` bytes; `path` names them in errors. */
+export async function openSource(path: string, size: number, source: Source): Promise<SafetensorsFile> {
   if (size < 8) throw new FormatError(`${path}: ${size} bytes are too few for a safetensors file (at least 8)`);
   const claimed = new DataView(await source.read(0, 8)).getBigUint64(0, true);
   if (claimed > headerLengthLimit)
@@ -92,16 +72,6 @@ async function openSource(path: string, size: number, source: Source): Promise<S
     return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? false);
   };
   return { names: [...tensors.keys()], metadata, info, read, close: source.close };
-}
-
-async function readSpan(file: FileHandle, path: string, position: number, length: number): Promise<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(length - at, 1 << 30), position + at);
-    if (bytesRead === 0) throw new FormatError(`${path}: the file ended at byte ${position + at} while being read`);
-    at += bytesRead;
-  }
-  return bytes.buffer;
 }
 
 const fileDTypes: Record<DType, FileDType> = {
@@ -124,18 +94,26 @@ export function fileOrder(tensors: NamedTensors): [string, HostArray][] {
   return entries.sort(([a, x], [b, y]) => byteSize(y.dtype) - byteSize(x.dtype) || (a < b ? -1 : 1));
 }
 
-/** Writes tensors and `__metadata__` atomically, one tensor at a time; equal input gives equal bytes. */
-export async function writeSafetensors(
-  path: string,
+/** A file of tensors and `__metadata__` strings as bytes; equal input gives equal bytes. */
+export function encodeSafetensors(
   tensors: NamedTensors,
   metadata: Readonly<Record<string, string>> = {},
-): Promise<void> {
+): Uint8Array<ArrayBuffer> {
+  const parts = [...encodeParts(tensors, metadata)];
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** The header, then the bytes of one tensor after the other. */
+export function* encodeParts(tensors: NamedTensors, metadata: Readonly<Record<string, string>>): Generator<Uint8Array> {
   const entries = fileOrder(tensors);
-  const header = encodeHeader(entries, metadata);
-  await writeAtomic(path, async (file) => {
-    await file.write(header);
-    for (const [, { data }] of entries) await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  });
+  yield encodeHeader(entries, metadata);
+  for (const [, { data }] of entries) yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function encodeHeader(entries: [string, HostArray][], metadata: Readonly<Record<string, string>>): Uint8Array {
@@ -155,11 +133,12 @@ function encodeHeader(entries: [string, HostArray][], metadata: Readonly<Record<
   }
   // Not Object.fromEntries: it would move integer-like names such as "0" to the front.
   const json = `{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",")}}`;
-  const length = Math.ceil(Buffer.byteLength(json) / 8) * 8;
+  const text = new TextEncoder().encode(json);
+  const length = Math.ceil(text.length / 8) * 8;
   if (length > headerLengthLimit)
     throw new ManabiError(`the header would take ${length} bytes; at most ${headerLengthLimit} are allowed`);
-  const bytes = Buffer.alloc(8 + length, " ");
-  bytes.writeBigUInt64LE(BigInt(length));
-  bytes.write(json, 8);
+  const bytes = new Uint8Array(8 + length).fill(32);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, 8);
   return bytes;
 }

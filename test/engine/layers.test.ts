@@ -41,7 +41,12 @@ function imports(file: string): string[] {
   return patterns.flatMap((p) => [...text.matchAll(p)].map(([, specifier]) => specifier));
 }
 
-const target = (file: string, specifier: string): string => relative(root, join(root, file, "..", specifier));
+/** The files that a specifier of this package's own names; none for a module of Node or another package. */
+function targets(file: string, specifier: string): string[] {
+  const [, platform] = /^#platform\/(.*)$/.exec(specifier) ?? [];
+  if (platform) return ["node", "browser"].map((name) => `src/${platform}.${name}.ts`);
+  return specifier.startsWith(".") ? [relative(root, join(root, file, "..", specifier))] : [];
+}
 
 /** The layer that a file belongs to. */
 const layerOf = (file: string): string => /^(?:src\/)?([^/]+)/.exec(file)?.[1] ?? file;
@@ -52,15 +57,10 @@ test("imports go downward", () => {
     const from = layerOf(file);
     assert.ok(height.has(from), `${file}: src/${from} is in no layer; add it to the list of this test`);
     for (const specifier of imports(file)) {
-      if (!specifier.startsWith(".")) {
-        if (specifier === "manabi" || specifier.startsWith("manabi/"))
-          wrong.push(`${file}: imports the package itself`);
-        continue;
-      }
-      const to = layerOf(target(file, specifier));
-      if (to === from) continue;
-      if ((height.get(to) ?? layers.length) >= (height.get(from) ?? 0))
-        wrong.push(`${file}: ${from} may not import ${to} (${specifier})`);
+      if (specifier === "manabi" || specifier.startsWith("manabi/")) wrong.push(`${file}: imports the package itself`);
+      for (const to of targets(file, specifier).map(layerOf))
+        if (to !== from && (height.get(to) ?? layers.length) >= (height.get(from) ?? 0))
+          wrong.push(`${file}: ${from} may not import ${to} (${specifier})`);
     }
   }
   assert.deepEqual(wrong, []);
@@ -69,10 +69,7 @@ test("imports go downward", () => {
 test("no file imports itself in a circle", () => {
   const files = new Set(sources("src"));
   const edges = new Map(
-    [...files].map((f) => [
-      f,
-      imports(f).flatMap((s) => (s.startsWith(".") && files.has(target(f, s)) ? [target(f, s)] : [])),
-    ]),
+    [...files].map((f) => [f, imports(f).flatMap((s) => targets(f, s).filter((to) => files.has(to)))]),
   );
   const done = new Set<string>();
   const path: string[] = [];

@@ -64,6 +64,31 @@ test("no compiler: says so once, with the cure, and computes on the reference ba
   assert.match(stderr, /no C compiler found \(cc, gcc, clang\).*reference backend.*apt install gcc/);
 });
 
+/** Makes koffi as absent as where its optional installation has been skipped. */
+const withoutKoffi = `
+  import { Module } from "node:module";
+  const resolve = Module._resolveFilename;
+  Module._resolveFilename = (name, ...rest) => {
+    if (name === "koffi") throw Object.assign(new Error("Cannot find module 'koffi'"), { code: "MODULE_NOT_FOUND" });
+    return resolve(name, ...rest);
+  };
+`;
+
+test("no koffi: says so once, with the cure, and computes on another backend", async () => {
+  const cc = compiler("echo compiler 1.0");
+  const { stdout, stderr } = await runs({ PATH: cc, XDG_CACHE_HOME: fresh() }, withoutKoffi + program);
+  assert.equal(stdout, "15 14 false");
+  assert.equal(warnings(stderr).length, 1);
+  assert.match(stderr, /optional package koffi.*cannot be loaded \(Cannot find module 'koffi'\).*npm install koffi/);
+});
+
+test("neither koffi nor a compiler: one word, about the compiler", async () => {
+  const { stdout, stderr } = await runs({ PATH: fresh(), XDG_CACHE_HOME: fresh() }, withoutKoffi + program);
+  assert.equal(stdout, "15 14 false");
+  assert.equal(warnings(stderr).length, 1);
+  assert.match(stderr, /no C compiler found/);
+});
+
 test("a compiler that fails: its words, and the reference backend", async () => {
   const path = compiler(
     'if [ "$1" = --version ]; then echo broken 1.0; else echo "no such instruction" >&2; exit 1; fi',

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { HostArray } from "../../src/core/dtype.ts";
-import { readSafetensors } from "../../src/io/safetensors.ts";
+import { readSafetensors } from "../../src/io/safetensors-file.ts";
 
 const folder = findFolder();
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { evaluate } from "../../src/backends/evaluate.ts";
-import { type BackendName, backendStatus, setBackend } from "../../src/backends/select.ts";
+import type { BackendName } from "../../src/backends/provider.ts";
+import { backendStatus, setBackend } from "../../src/backends/select.ts";
 import { crossEntropy, tensor, valueAndGrad } from "../../src/index.ts";
 import { ResNet, variants } from "../../src/models/resnet.ts";
 import type { Precision } from "./cases.ts";

@@ -7,7 +7,7 @@ import type { HostArray } from "../../src/core/dtype.ts";
 import { FormatError, ManabiError } from "../../src/core/errors.ts";
 import { loadCheckpoint, readCheckpoint, saveCheckpoint } from "../../src/io/checkpoint.ts";
 import { CheckpointFolder, latestCheckpoint } from "../../src/io/checkpoint-folder.ts";
-import { writeSafetensors } from "../../src/io/safetensors.ts";
+import { writeSafetensors } from "../../src/io/safetensors-file.ts";
 import type { Stateful, StateLayout, StateTree } from "../../src/io/state.ts";
 
 let root: string;

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { HostArray } from "../../src/core/dtype.ts";
 import { FormatError, ManabiError } from "../../src/core/errors.ts";
-import { openSafetensors, parseSafetensors, readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
+import { encodeSafetensors, parseSafetensors } from "../../src/io/safetensors.ts";
+import { openSafetensors, readSafetensors, writeSafetensors } from "../../src/io/safetensors-file.ts";
 
 let folder: string;
 before(async () => {
@@ -61,6 +62,18 @@ test("views into a larger buffer are written by their own bytes", async () => {
   const path = join(folder, "view.safetensors");
   await writeSafetensors(path, { x: { dtype: "f32", shape: [2], data: Float32Array.of(0, 1, 2, 3).subarray(1, 3) } });
   assert.deepEqual((await readSafetensors(path)).get("x")?.data, Float32Array.of(1, 2));
+});
+
+test("bytes in memory are those of a file, and are read back", async () => {
+  const path = join(folder, "memory.safetensors");
+  const tensors = {
+    flags: { dtype: "bool", shape: [3], data: Uint8Array.of(1, 0, 1) },
+    名前: { dtype: "f32", shape: [1, 2], data: Float32Array.of(1.5, -2) },
+  } satisfies Record<string, HostArray>;
+  await writeSafetensors(path, tensors, { made: "日本" });
+  const bytes = encodeSafetensors(tensors, { made: "日本" });
+  assert.deepEqual(bytes, new Uint8Array(await readFile(path)));
+  assert.deepEqual(await parseSafetensors(bytes.buffer), new Map(Object.entries(tensors).reverse()));
 });
 
 test("a tensor whose data does not fill its shape is not written", async () => {

@@ -1,15 +1,24 @@
 import { createRequire } from "node:module";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
+import { Unavailable } from "../provider.ts";
 import { buildRuntime, type Toolchain } from "./toolchain.ts";
 
 type Koffi = typeof import("koffi");
 
 let koffi: Koffi | null = null;
 
-/** Loaded when it is first needed: where there is no prebuilt binary of it, the other backends still work. */
+/** Loaded when it is first needed: where it is not installed, the other backends still work. */
 export function foreign(): Koffi {
-  koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
+  try {
+    koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
+  } catch (error) {
+    const [why] = (error as Error).message.split("\n");
+    throw new Unavailable(
+      `the optional package koffi, which calls compiled code, cannot be loaded (${why})`,
+      "install it with npm install koffi, for native speed",
+    );
+  }
   return koffi;
 }
 

@@ -1,0 +1,45 @@
+import { ManabiError } from "../core/errors.ts";
+import type { Backend } from "./backend.ts";
+
+export type BackendName = "reference" | "native" | "wasm" | "webgpu";
+
+/** The threads that a backend computes with. */
+export interface Threads {
+  readonly count: number;
+  /** Sets their number, 0 for every CPU that the program may use; returns it. */
+  set(count: number): number;
+}
+
+/** A backend that works here. */
+export interface OpenBackend {
+  readonly backend: Backend;
+  /** What it computes with, for people. */
+  detail(): string;
+  /** Whether matrix precision `medium` multiplies bf16 there; it is f32 where not. */
+  readonly multipliesBf16: boolean;
+  readonly threads: Threads | null;
+}
+
+/** A way to a backend, which a platform may have. */
+export interface BackendProvider {
+  readonly name: BackendName;
+  /** Whether a user expects it to work, so that an automatic choice which passes it over is told. */
+  readonly expected: boolean;
+  /** Makes the backend; throws `Unavailable`, or the error of a backend that is broken. */
+  open(): OpenBackend;
+  /** Compiles for another processor from the next `open` on. */
+  setProcessor?(name: string): void;
+}
+
+/** A backend does not work here: why, and what would cure that. */
+export class Unavailable extends ManabiError {
+  override name = "Unavailable";
+  readonly reason: string;
+  readonly cure: string;
+
+  constructor(reason: string, cure: string) {
+    super(`${reason}; ${cure}`);
+    this.reason = reason;
+    this.cure = cure;
+  }
+}

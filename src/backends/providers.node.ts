@@ -1,0 +1,9 @@
+import { nativeProvider } from "./native/provider.ts";
+import type { BackendProvider } from "./provider.ts";
+import { referenceProvider } from "./reference/provider.ts";
+
+/** The backends of Node, best first. */
+export const providers: readonly BackendProvider[] = [nativeProvider, referenceProvider];
+
+/** Where these are. */
+export const platform = "Node";
