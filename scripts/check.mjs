@@ -7,13 +7,22 @@ import { root, setup } from "./setup.mjs";
 /** Words in the paths of tests that run without a device. */
 const deviceFree = [
   ...["test/core", "test/graph", "test/primitives", "test/reference", "test/io", "test/data"],
-  ...["engine/layers", "engine/snapshots", "engine/memory-plan", "engine/cost", "test/bench", "docs/ops"],
+  ...[
+    "engine/layers",
+    "engine/snapshots",
+    "engine/memory-plan",
+    "engine/cost",
+    "test/bench",
+    "docs/ops",
+    "browser/bundle",
+  ],
 ];
 
 setup();
 const checks = [
   ["types", "scripts/build.mjs"],
   ["lint", "node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "."],
+  ["browser bundle", "scripts/build-browser.mjs"],
   ["device-free tests", "scripts/test.mjs", "--no-build", ...deviceFree],
 ];
 if (argv.includes("--all")) checks.push(["all tests", "scripts/test.mjs", "--no-build", "--slow"]);

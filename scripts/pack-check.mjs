@@ -17,7 +17,7 @@ try {
   );
   const strange = files
     .map((f) => f.path)
-    .filter((p) => !/^(dist\/(src|recipes)\/|README|CHANGELOG|LICENSE|package\.json)/.test(p));
+    .filter((p) => !/^(dist\/(src|recipes|browser)\/|README|CHANGELOG|LICENSE|package\.json)/.test(p));
   if (strange.length) throw new Error(`files that do not belong into the package: ${strange.join(", ")}`);
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   for (const hook of ["preinstall", "install", "postinstall"])

@@ -17,7 +17,7 @@ const layers = [
   ["nn", "data", "io"],
   ["optim"],
   ["index.ts"], // the entry point "manabi", which models see as users do
-  ["models"],
+  ["models", "browser.ts"],
   ["train"],
   ["recipes", "bench"],
   ["cli"],
