@@ -5,6 +5,7 @@ export {
   setBackend,
   setProcessor,
   setThreads,
+  threadCount,
 } from "./backends/select.ts";
 export type { DType, HalfDType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";

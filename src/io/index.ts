@@ -18,6 +18,7 @@ export {
 export {
   encodeSafetensors,
   type NamedTensors,
+  openSafetensorsBytes,
   parseSafetensors,
   type ReadOptions,
   type SafetensorsFile,

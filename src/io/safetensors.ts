@@ -24,15 +24,17 @@ export interface SafetensorsFile {
   close(): Promise<void>;
 }
 
-/** All tensors of a safetensors file that is already in memory; `label` stands for the path in errors. */
-export async function parseSafetensors(
-  buffer: ArrayBuffer,
-  options?: ReadOptions & { readonly label?: string },
-): Promise<Map<string, HostArray>> {
-  const read = async (position: number, length: number) => buffer.slice(position, position + length);
-  const source = { read, close: async () => {} };
-  return readAll(await openSource(options?.label ?? "safetensors buffer", buffer.byteLength, source), options);
+/** A safetensors file that is already in memory, its header read and checked; `label` stands for the path in errors. */
+export function openSafetensorsBytes(bytes: ArrayBuffer, label = "safetensors buffer"): Promise<SafetensorsFile> {
+  const read = async (position: number, length: number) => bytes.slice(position, position + length);
+  return openSource(label, bytes.byteLength, { read, close: async () => {} });
 }
+
+/** All tensors of a safetensors file that is already in memory; `label` stands for the path in errors. */
+export const parseSafetensors = async (
+  bytes: ArrayBuffer,
+  options?: ReadOptions & { readonly label?: string },
+): Promise<Map<string, HostArray>> => readAll(await openSafetensorsBytes(bytes, options?.label), options);
 
 /** Where the bytes of a file come from. */
 export interface Source {
