@@ -18,7 +18,7 @@ for (const folder of [`${native}/runtime`, `${native}/machine`, "src/bench/peers
 }
 
 // What a deleted or renamed source has left behind would still be packed, or run as a test.
-for (const folder of ["src", "recipes", "test", "bench"]) {
+for (const folder of ["src", "recipes", "test", "bench", "studio"]) {
   const out = join(root, "dist", folder);
   if (!existsSync(out)) continue;
   for (const file of readdirSync(out, { recursive: true })) {

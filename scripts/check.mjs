@@ -14,13 +14,14 @@ const deviceFree = [
     "engine/cost",
     "test/bench",
     "docs/ops",
-    "browser/bundle",
+    "browser/bundle", "studio/parts",
   ],
 ];
 
 setup();
 const checks = [
   ["types", "scripts/build.mjs"],
+  ["types of the studio", "node_modules/typescript/bin/tsc", "-p", "studio"],
   ["lint", "node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "."],
   ["browser bundle", "scripts/build-browser.mjs"],
   ["device-free tests", "scripts/test.mjs", "--no-build", ...deviceFree],

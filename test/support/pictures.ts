@@ -43,11 +43,22 @@ export async function writeStripeIdx(folder: string, train: number, test: number
     ["t10k", test],
   ] as const) {
     const labels = Uint8Array.from({ length: count }, (_, i) => i % stripeClasses.length);
-    const images = new Uint8Array(count * side * side);
-    for (const [i, label] of labels.entries()) images.set(stripes(label, side, rng), i * side * side);
-    await writeFile(join(folder, `${part}-images-idx3-ubyte`), idx([count, side, side], images));
-    await writeFile(join(folder, `${part}-labels-idx1-ubyte`), idx([count], labels));
+    const images = Array.from(labels, (label) => stripes(label, side, rng));
+    for (const [name, bytes] of idxFiles(part, images, labels)) await writeFile(join(folder, name), bytes);
   }
+}
+
+/** The files of one part of a set like MNIST, by name; the images are square. */
+export function idxFiles(
+  part: "train" | "t10k",
+  images: readonly Uint8Array[],
+  labels: Uint8Array,
+): [name: string, bytes: Buffer][] {
+  const side = Math.sqrt(images[0].length);
+  return [
+    [`${part}-images-idx3-ubyte`, idx([images.length, side, side], Buffer.concat(images))],
+    [`${part}-labels-idx1-ubyte`, idx([labels.length], labels)],
+  ];
 }
 
 /** An IDX file of bytes. */

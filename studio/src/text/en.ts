@@ -1,5 +1,9 @@
 const number = new Intl.NumberFormat("en");
-const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 2 });
+const percentages = [0, 1, 2].map(
+  (digits) =>
+    new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+const percent = (share: number, digits: 0 | 1 | 2 = 2): string => percentages[digits].format(share);
 
 export const en = {
   language: "English",
@@ -77,7 +81,7 @@ export const en = {
   chartHint: "Arrow keys move along the curve.",
   chartEmpty: "The curve appears once training has begun.",
   count: (n: number) => number.format(Math.round(n)),
-  percent: (share: number) => percent.format(share),
+  percent,
   decimal: (value: number) => value.toPrecision(3),
 
   draw: "Draw a digit",
@@ -90,7 +94,7 @@ export const en = {
   reads: "The network reads",
   readsNothing: "Nothing drawn yet.",
   untrained: "It has learnt nothing yet: train it, or load weights.",
-  reading: (digit: number, share: number) => `${digit}, ${percent.format(share)} certain`,
+  reading: (digit: number, share: number) => `${digit}, ${percent(share, 1)} certain`,
 
   weights: "Weights",
   weightsHint: "What the network has learnt, as a .safetensors file that Manabi, PyTorch and others read.",
@@ -123,7 +127,7 @@ export const en = {
     loaded: ["Weights loaded.", "Draw a digit to try them."],
   },
   noteOf: (network: string, epoch: number, accuracy: number | null) =>
-    `${network}, epoch ${epoch}${accuracy === null ? "" : `, ${percent.format(accuracy)} of the test images right`}`,
+    `${network}, epoch ${epoch}${accuracy === null ? "" : `, ${percent(accuracy)} of the test images right`}`,
   goOn: "Go on training",
   dismiss: "Dismiss",
 };

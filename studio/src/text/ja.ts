@@ -1,7 +1,11 @@
 import type { Text } from "./en.ts";
 
 const number = new Intl.NumberFormat("ja");
-const percent = new Intl.NumberFormat("ja", { style: "percent", minimumFractionDigits: 2 });
+const percentages = [0, 1, 2].map(
+  (digits) =>
+    new Intl.NumberFormat("ja", { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+const percent = (share: number, digits: 0 | 1 | 2 = 2): string => percentages[digits].format(share);
 
 export const ja: Text = {
   language: "日本語",
@@ -79,7 +83,7 @@ export const ja: Text = {
   chartHint: "矢印キーで曲線をたどれます。",
   chartEmpty: "学習を始めると曲線が現れます。",
   count: (n) => number.format(Math.round(n)),
-  percent: (share) => percent.format(share),
+  percent,
   decimal: (value) => value.toPrecision(3),
 
   draw: "数字を描く",
@@ -92,7 +96,7 @@ export const ja: Text = {
   reads: "ネットワークの読み",
   readsNothing: "まだ何も描かれていません。",
   untrained: "まだ何も学んでいません。学習させるか、重みを読み込んでください。",
-  reading: (digit, share) => `${digit}(確信度 ${percent.format(share)})`,
+  reading: (digit, share) => `${digit}(確信度 ${percent(share, 1)})`,
 
   weights: "重み",
   weightsHint: "学んだ結果を .safetensors ファイルにします。Manabi や PyTorch などで読めます。",
@@ -128,7 +132,7 @@ export const ja: Text = {
     loaded: ["重みを読み込みました。", "数字を描いて試してください。"],
   },
   noteOf: (network, epoch, accuracy) =>
-    `${network}、エポック ${epoch}${accuracy === null ? "" : `、テスト画像の正解率 ${percent.format(accuracy)}`}`,
+    `${network}、エポック ${epoch}${accuracy === null ? "" : `、テスト画像の正解率 ${percent(accuracy)}`}`,
   goOn: "学習を続ける",
   dismiss: "閉じる",
 };

@@ -120,7 +120,7 @@ function axes(x: Scale, y: Scale, { scale, xMax }: ChartOptions, t: Text, width:
   for (const value of ticks) {
     const at = y(value);
     parts.push(svg("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: at, y2: at }));
-    const name = scale === "log" ? String(value) : `${Math.round(value * 100)} %`;
+    const name = scale === "log" ? String(value) : t.percent(value, 0);
     parts.push(svg("text", { x: margin.left - 8, y: at, dy: "0.32em", "text-anchor": "end" }, name));
   }
   const step = Math.max(1, Math.ceil(xMax() / 6));
@@ -132,7 +132,8 @@ function axes(x: Scale, y: Scale, { scale, xMax }: ChartOptions, t: Text, width:
 }
 
 function curve(points: readonly Point[], { dots }: ChartSeries, i: number, x: Scale, y: Scale): SVGElement {
-  const seen = points.filter((p) => Number.isFinite(p.y));
+  const [low] = y.domain();
+  const seen = points.filter((p) => Number.isFinite(p.y) && p.y >= low);
   const path = line<Point>(
     (p) => x(p.x),
     (p) => y(p.y),

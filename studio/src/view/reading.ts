@@ -27,7 +27,7 @@ export function reading(app: App): HTMLElement {
       const p = probabilities?.[digit] ?? 0;
       row.classList.toggle("best", digit === best);
       bar.style.inlineSize = `${(100 * p).toFixed(2)}%`;
-      share.textContent = probabilities ? `${(100 * p).toFixed(p > 0.9995 ? 0 : 1)} %` : "";
+      share.textContent = probabilities ? t.percent(p, 1) : "";
     }
     const untrained = !app.weights.value && !app.step.value;
     const said =

@@ -2,9 +2,17 @@
 import type { Request } from "./messages.ts";
 import { Session } from "./session.ts";
 
+/** Resolves when this thread holds a lock of its name. Whoever gets the lock next knows that the thread has died. */
+const alive = new Promise<void>((resolve) => {
+  if (!navigator.locks) return resolve();
+  navigator.locks.request(self.name, () => {
+    resolve();
+    return new Promise<never>(() => {});
+  });
+});
 const session = new Session((report) => postMessage(report));
 
-addEventListener("message", ({ data }: MessageEvent<Request>) => void session.handle(data));
-
-// Held as long as this thread lives: whoever gets the lock after it knows that it has died.
-navigator.locks?.request(self.name, () => new Promise<never>(() => {}));
+addEventListener("message", async ({ data }: MessageEvent<Request>) => {
+  await alive;
+  await session.handle(data);
+});
