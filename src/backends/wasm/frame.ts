@@ -246,15 +246,11 @@ export class Frame implements LaneWriter {
   private constant(key: string, value: Value): Value {
     return this.integer(0, key, () => value);
   }
-  f32x4(value: number): Value {
-    return this.constant(`f32x4 ${Object.is(value, -0) ? "-0" : value}`, literal.f32x4(value));
-  }
-  f64x2(value: number): Value {
-    return this.constant(`f64x2 ${Object.is(value, -0) ? "-0" : value}`, literal.f64x2(value));
-  }
-  i32x4(value: number): Value {
-    return this.constant(`i32x4 ${value}`, literal.i32x4(value));
-  }
+  readonly f32x4 = (value: number): Value =>
+    this.constant(`f32x4 ${Object.is(value, -0) ? "-0" : value}`, literal.f32x4(value));
+  readonly f64x2 = (value: number): Value =>
+    this.constant(`f64x2 ${Object.is(value, -0) ? "-0" : value}`, literal.f64x2(value));
+  readonly i32x4 = (value: number): Value => this.constant(`i32x4 ${value}`, literal.i32x4(value));
   /** 0, 1, 2, 3. */
   laneNumbers(): Value {
     return this.constant("lanes", literal.v128(new Uint8Array(new Int32Array([0, 1, 2, 3]).buffer)));

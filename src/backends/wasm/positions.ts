@@ -38,7 +38,7 @@ export class Positions {
     from: { readonly key: string; readonly value: Value | null },
   ): { readonly base: Value; readonly offset: number } {
     const { frame } = this;
-    const byLevel = new Map<number, Term[]>();
+    const byLevel = new Map<number, (readonly [Term, () => Value])[]>();
     let offset = 0;
     for (const term of x.terms) {
       let { level } = frame.atomReach(term.atom);
@@ -47,37 +47,43 @@ export class Positions {
         level = binding.home;
         offset += binding.offset * term.coef * scale;
       }
-      byLevel.set(level, [...(byLevel.get(level) ?? []), term]);
+      // Looked up here: where lanes are bound is not where their loop variable is.
+      byLevel.set(level, [...(byLevel.get(level) ?? []), [term, this.term(term, scale)]]);
     }
     const constant = x.offset * scale;
     let key = `${from.key} ${scale}*:${constant}`;
     const start = [...(from.value ? [from.value] : []), ...(constant || !from.value ? [frame.int(constant)] : [])];
     let base = start.length === 1 ? start[0] : frame.integer(0, key, () => frame.sum(start));
     for (const level of [...byLevel.keys()].sort((a, b) => a - b)) {
-      const terms = byLevel.get(level) as Term[];
-      key += terms.map((t) => `+${t.coef}*${t.key}`).join("");
+      const terms = byLevel.get(level) as (readonly [Term, () => Value])[];
+      key += terms.map(([t]) => `+${t.coef}*${t.key}`).join("");
       const before = base;
-      base = frame.integer(level, key, () => frame.sum([...terms.map((t) => this.term(t, scale)), before]));
+      base = frame.integer(level, key, () => frame.sum([...terms.map(([, value]) => value()), before]));
     }
     return { base, offset };
   }
 
-  private term({ atom, coef }: Term, scale: number): Value {
+  /** Writes a term, its first lane. */
+  private term({ atom, coef }: Term, scale: number): () => Value {
     const { frame } = this;
+    const factor = coef * scale;
     if (atom.kind === "var") {
       const { at, home } = frame.binding(atom.v);
-      const factor = coef * scale;
-      return factor === 1 ? at : frame.integer(home, `v${atom.v.id}*${factor}`, () => frame.times(at, factor));
+      return () => (factor === 1 ? at : frame.integer(home, `v${atom.v.id}*${factor}`, () => frame.times(at, factor)));
     }
-    if (atom.kind === "ref") {
-      const size = frame.int(atom.size);
-      const at = frame.f.let(this.values.one(atom.at));
-      const fromEnd = frame.f.let(select(op("i32.lt_s", at, i32(0)), add(at, size), at));
-      const low = frame.f.let(select(op("i32.lt_s", fromEnd, i32(0)), i32(0), fromEnd));
-      const last = frame.int(atom.size - 1);
-      return frame.times(frame.f.let(select(op("i32.lt_s", low, last), low, last)), coef * scale);
-    }
-    return frame.times(this.quotient(atom.kind, this.index(atom.of), atom.by, atom.of.lo), coef * scale);
+    if (atom.kind === "ref") return () => frame.times(this.clamped(this.values.one(atom.at), atom.size), factor);
+    return () => frame.times(this.quotient(atom.kind, this.index(atom.of), atom.by, atom.of.lo), factor);
+  }
+
+  /** A computed position: counts from the end if negative, then clamped to [0, size). */
+  private clamped(position: Value, size: number): Value {
+    const { frame } = this;
+    const { f } = frame;
+    const at = f.let(position);
+    const fromEnd = f.let(select(op("i32.lt_s", at, i32(0)), add(at, frame.int(size)), at));
+    const low = f.let(select(op("i32.lt_s", fromEnd, i32(0)), i32(0), fromEnd));
+    const last = frame.int(size - 1);
+    return f.let(select(op("i32.lt_s", low, last), low, last));
   }
 
   /** Floor division by a literal, or its remainder. */
@@ -117,7 +123,7 @@ export class Positions {
       return f.let(step === 0 ? first : op("i32x4.add", first, ahead));
     }
     const fixed = x.terms.filter(({ atom }) => !frame.atomReach(atom).isLanes);
-    const parts = fixed.map((t) => this.term(t, 1));
+    const parts = fixed.map((t) => this.term(t, 1)());
     const sum = f.let(op("i32x4.splat", frame.sum([...parts, frame.int(x.offset)])));
     for (const { atom, coef } of x.terms) {
       if (!frame.atomReach(atom).isLanes) continue;
