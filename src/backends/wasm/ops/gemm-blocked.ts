@@ -11,7 +11,7 @@ const panelBytes = 8 << 10;
 const rowsBytes = 96 << 10;
 /** Of one operand that all threads read packed. */
 const sharedBytes = 64 << 20;
-const itemProducts = 1 << 20;
+const itemProducts = 1 << 19;
 
 type Side = "a" | "b";
 /** Rows or columns of a panel. */
@@ -125,7 +125,7 @@ export function blockedCalls(p: Product, count: number): readonly Call[] {
   // The larger side is cut into items, the other one is packed once for all of them.
   const shared: Side | null = count > 1 ? null : n >= m ? "a" : "b";
   const wanted = (length: number, other: number, unit: number) =>
-    Math.min(roundUp(length, unit), roundUp(Math.max(8 * width, itemProducts / (other * k)), unit));
+    Math.min(roundUp(length, unit), roundUp(Math.max(4 * width, itemProducts / (other * k)), unit));
   const blockColumns = shared === "b" ? roundUp(n, width) : wanted(n, m, width);
   const blockRows = shared === "a" ? roundUp(m, tileRows) : wanted(m, blockColumns, tileRows);
   const rowBlocks = ceilDiv(m, blockRows);
