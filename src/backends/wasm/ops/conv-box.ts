@@ -1,0 +1,140 @@
+import {
+  add,
+  type Callee,
+  eq,
+  type FunctionBuilder,
+  i32,
+  load,
+  type ModuleBuilder,
+  minOf,
+  mul,
+  op,
+  shuffle32,
+  sub,
+  type Value,
+} from "../assembler.ts";
+import type { ConvBox, ConvPlan } from "./conv-plan.ts";
+import { constant, loadOne, type Real, splat } from "./real.ts";
+import { once, product } from "./work.ts";
+
+/** What `boxFiller` reads, in i32 words. */
+const words = [
+  "channels",
+  "channelStep",
+  "z",
+  "y",
+  "x",
+  "stepZ",
+  "stepY",
+  "stepX",
+  "pitchZ",
+  "pitchY",
+  "plane",
+  "phases",
+];
+
+/** Where the table of a box holds a word. */
+export const boxWord = (name: string): number => words.indexOf(name);
+
+/** The table of a box: the words, then the first source index of each phase for position 0, per axis. */
+export function boxTable(plan: ConvPlan, { pitch, plane }: ConvBox, { bytes }: Real): number[] {
+  const { channels, source, step, residues, origin } = plan;
+  const channelStep = product(source) * bytes;
+  return [
+    ...[channels, channelStep, ...source, ...step, pitch[0] * bytes, pitch[1] * bytes, plane * bytes, residues.length],
+    ...residues.flatMap((residue) => residue.map((r, d) => r - origin[d])),
+  ];
+}
+
+export const boxTableWords = (plan: ConvPlan): number => words.length + 3 * plan.residues.length;
+
+/**
+ * (to, from, table, lo z y x, extent z y x): copies the channels of a source image around the positions from `lo` on. Rows
+ * are written as whole vectors in rising order, so that each covers what the one before wrote too much.
+ */
+export function boxFiller(module: ModuleBuilder, real: Real): Callee {
+  return once(module, `fill box ${real.name}`, () => {
+    const copyRow = rowCopier(module, real);
+    return module.function(
+      null,
+      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
+      null,
+      (f, to, from, table, loZ, loY, loX, extentZ, extentY, extentX) => {
+        const w = Object.fromEntries(words.map((name, i) => [name, f.let(load("i32.load", table, 4 * i))]));
+        f.range(0, w.channels, 1, () => {
+          const phase = f.let(add(table, 4 * words.length));
+          f.range(0, w.phases, 1, () => {
+            const first = [loZ, loY, loX].map((lo, d) =>
+              f.let(add(load("i32.load", phase, 4 * d), mul(lo, [w.stepZ, w.stepY, w.stepX][d]))),
+            );
+            f.range(0, extentZ, 1, (z) => {
+              const sourceZ = f.let(add(first[0], mul(z, w.stepZ)));
+              f.range(0, extentY, 1, (y) => {
+                const sourceY = f.let(add(first[1], mul(y, w.stepY)));
+                const row = f.let(add(to, add(mul(z, w.pitchZ), mul(y, w.pitchY))));
+                f.if(
+                  op("i32.and", op("i32.lt_u", sourceZ, w.z), op("i32.lt_u", sourceY, w.y)),
+                  () => {
+                    const source = add(from, mul(mul(add(mul(sourceZ, w.y), sourceY), w.x), real.bytes));
+                    f.call(copyRow, row, source, first[2], w.stepX, w.x, extentX);
+                  },
+                  () => clear(f, real, row, i32(0), extentX),
+                );
+              });
+            });
+            f.set(to, add(to, w.plane));
+            f.set(phase, add(phase, 12));
+          });
+          f.set(from, add(from, w.channelStep));
+        });
+        return undefined;
+      },
+    );
+  });
+}
+
+/** Zeros from element `begin` of a row on, up to `end` and as far as the last vector goes. */
+function clear(f: FunctionBuilder, real: Real, row: Value, begin: Value, end: Value): void {
+  const zero = splat(real, constant(real, 0));
+  f.range(begin, end, real.lanes, (i) => f.store("v128.store", add(row, mul(i, real.bytes)), zero));
+}
+
+/** (to, from, first, step, size, count): element u of a row is `from`[first + step * u], or 0 outside of [0, size). */
+function rowCopier(module: ModuleBuilder, real: Real): Callee {
+  return once(module, `copy row ${real.name}`, () =>
+    module.function(null, ["i32", "i32", "i32", "i32", "i32", "i32"], null, (f, to, from, first, step, size, count) => {
+      const { bytes, lanes } = real;
+      /** Steps that lead from `first` to `index` or beyond. */
+      const stepsTo = (index: Value) => {
+        const way = f.let(sub(index, first));
+        const steps = op("i32.div_s", add(way, sub(step, 1)), step);
+        return f.let(minOf(count, op("i32.mul", op("i32.gt_s", way, i32(0)), steps)));
+      };
+      const u = stepsTo(i32(0));
+      const end = stepsTo(size);
+      const target = () => add(to, mul(u, bytes));
+      const source = () => add(from, mul(add(first, mul(u, step)), bytes));
+      clear(f, real, to, i32(0), u);
+      const copy = (lanesThere: () => Value, vector: () => Value) =>
+        f.while(lanesThere, () => {
+          f.store("v128.store", target(), vector());
+          f.set(u, add(u, lanes));
+        });
+      const within = () => op("i32.le_s", add(u, lanes), end);
+      f.if(eq(step, 1), () => copy(within, () => load("v128.load", source())));
+      f.if(eq(step, 2), () => {
+        const whole = () => op("i32.le_s", add(first, mul(add(u, lanes), 2)), size);
+        copy(
+          () => op("i32.and", within(), whole()),
+          () => everySecond(real, load("v128.load", source()), load("v128.load", source(), 16)),
+        );
+      });
+      f.for(u, end, 1, () => f.store(`${real.name}.store`, target(), loadOne(real, source())));
+      clear(f, real, to, u, count);
+      return undefined;
+    }),
+  );
+}
+
+const everySecond = ({ lanes }: Real, low: Value, high: Value): Value =>
+  shuffle32(low, high, lanes === 4 ? [0, 2, 4, 6] : [0, 1, 4, 5]);
