@@ -18,30 +18,17 @@ import { constant, loadOne, type Real, splat } from "./real.ts";
 import { once, product } from "./work.ts";
 
 /** What `boxFiller` reads, in i32 words. */
-const words = [
-  "channels",
-  "channelStep",
-  "z",
-  "y",
-  "x",
-  "stepZ",
-  "stepY",
-  "stepX",
-  "pitchZ",
-  "pitchY",
-  "plane",
-  "phases",
-];
+const words = ["channelStep", "z", "y", "x", "stepZ", "stepY", "stepX", "pitchZ", "pitchY", "plane", "phases"];
 
 /** Where the table of a box holds a word. */
 export const boxWord = (name: string): number => words.indexOf(name);
 
 /** The table of a box: the words, then the first source index of each phase for position 0, per axis. */
 export function boxTable(plan: ConvPlan, { pitch, plane }: ConvBox, { bytes }: Real): number[] {
-  const { channels, source, step, residues, origin } = plan;
+  const { source, step, residues, origin } = plan;
   const channelStep = product(source) * bytes;
   return [
-    ...[channels, channelStep, ...source, ...step, pitch[0] * bytes, pitch[1] * bytes, plane * bytes, residues.length],
+    ...[channelStep, ...source, ...step, pitch[0] * bytes, pitch[1] * bytes, plane * bytes, residues.length],
     ...residues.flatMap((residue) => residue.map((r, d) => r - origin[d])),
   ];
 }
@@ -49,7 +36,7 @@ export function boxTable(plan: ConvPlan, { pitch, plane }: ConvBox, { bytes }: R
 export const boxTableWords = (plan: ConvPlan): number => words.length + 3 * plan.residues.length;
 
 /**
- * (to, from, table, lo z y x, extent z y x): copies the channels of a source image around the positions from `lo` on. Rows
+ * (to, from, table, channels, lo z y x, extent z y x): copies so many channels of a source image around the positions from `lo` on. Rows
  * are written as whole vectors in rising order, so that each covers what the one before wrote too much.
  */
 export function boxFiller(module: ModuleBuilder, real: Real): Callee {
@@ -57,11 +44,11 @@ export function boxFiller(module: ModuleBuilder, real: Real): Callee {
     const copyRow = rowCopier(module, real);
     return module.function(
       null,
-      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
+      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
       null,
-      (f, to, from, table, loZ, loY, loX, extentZ, extentY, extentX) => {
+      (f, to, from, table, channels, loZ, loY, loX, extentZ, extentY, extentX) => {
         const w = Object.fromEntries(words.map((name, i) => [name, f.let(load("i32.load", table, 4 * i))]));
-        f.range(0, w.channels, 1, () => {
+        f.range(0, channels, 1, () => {
           const phase = f.let(add(table, 4 * words.length));
           f.range(0, w.phases, 1, () => {
             const first = [loZ, loY, loX].map((lo, d) =>

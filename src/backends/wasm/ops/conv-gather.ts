@@ -244,7 +244,7 @@ const gather = (real: Real) =>
           const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", at, 4 * i));
           f.range(0, images, 1, (image) => {
             const to = add(boxes, mul(image, w.imageBox));
-            f.call(boxFiller(module, real), to, add(source, mul(image, w.sourceImage)), table, ...extents);
+            f.call(boxFiller(module, real), to, add(source, mul(image, w.sourceImage)), table, w.channels, ...extents);
           });
         });
         const weights = f.let(add(w.shared, mul(group, w.packedGroup)));

@@ -2,6 +2,7 @@ import type { OpInstruction } from "../../../compiler/instruction.ts";
 import type { Call } from "../call.ts";
 import { gatherCalls } from "./conv-gather.ts";
 import { type ConvShape, convShape, forwardPlan, inputGradPlan, isPointwise } from "./conv-plan.ts";
+import { weightGradCalls } from "./conv-weight-grad.ts";
 import { fillCalls } from "./fill.ts";
 import { productCalls } from "./gemm.ts";
 import { type Real, realOf } from "./real.ts";
@@ -31,6 +32,17 @@ export function convInputGradCalls(op: OpInstruction): readonly Call[] {
   if (s.o === 0) return fillCalls(x, 0, size * real.bytes);
   if (isPointwise(s)) return pointwise(real, s, w, y, x, true);
   return gatherCalls(real, inputGradPlan(s), y, w, x);
+}
+
+/** conv_weight_grad_*: x, y -> w. */
+export function convWeightGradCalls(op: OpInstruction): readonly Call[] {
+  const real = realName(op, "conv_weight_grad");
+  const s = convShape(op);
+  const [x, y, w] = [0, 1, 2].map((i) => placeOf(op, i));
+  const size = s.o * (s.c / s.groups) * product(s.kernel);
+  if (size === 0) return [];
+  if (s.n * product(s.out) * product(s.in) === 0) return fillCalls(w, 0, size * real.bytes);
+  return weightGradCalls(real, forwardPlan(s), x, y, w);
 }
 
 /** out [n, groups, rows, positions] = W source, or the transpose of W. */

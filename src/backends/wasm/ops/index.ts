@@ -1,13 +1,14 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import { ManabiError } from "../../../core/errors.ts";
 import type { Call } from "../call.ts";
-import { convCalls, convInputGradCalls } from "./conv.ts";
+import { convCalls, convInputGradCalls, convWeightGradCalls } from "./conv.ts";
 import { gemmCalls } from "./gemm.ts";
 
 const operations: Readonly<Record<string, (op: OpInstruction) => readonly Call[]>> = {
   gemm: gemmCalls,
   conv: convCalls,
   conv_input_grad: convInputGradCalls,
+  conv_weight_grad: convWeightGradCalls,
 };
 
 /** The passes of a built-in operation; see `operation` in the compiler for names and parameters. */
