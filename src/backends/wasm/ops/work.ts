@@ -37,7 +37,7 @@ interface WorkOptions<B extends string, P extends string> {
   ): void;
 }
 
-interface CallOptions<B extends string, P extends string>
+export interface CallOptions<B extends string, P extends string>
   extends Pick<Call, "range" | "grain" | "sharedBytes" | "threadBytes"> {
   readonly buffers: Readonly<Record<B, Place>>;
   readonly params: Readonly<Record<P, number>>;
