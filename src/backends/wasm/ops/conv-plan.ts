@@ -146,10 +146,11 @@ export interface ConvBox {
   readonly channel: number;
 }
 
-/** The layout for these bands of positions, rows of which are read in vectors of `lanes`. */
-export function boxLayout(plan: ConvPlan, bands: readonly Band[], lanes: number): ConvBox {
+/** The layout for these bands of positions, rows of which are read in vectors of `lanes`; `mayStay` where it is. */
+export function boxLayout(plan: ConvPlan, bands: readonly Band[], lanes: number, mayStay = true): ConvBox {
   const count = triple((d) => Math.max(...bands.map(({ lo, hi }) => hi[d] - lo[d])));
   const inPlace =
+    mayStay &&
     // A vector must not reach beyond the end of the memory.
     bands.every(({ lo, hi }) => hi[2] - lo[2] >= lanes) &&
     plan.residues.length === 1 &&

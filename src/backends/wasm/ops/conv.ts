@@ -3,6 +3,7 @@ import type { Call } from "../call.ts";
 import { gatherCalls } from "./conv-gather.ts";
 import { type ConvShape, convShape, forwardPlan, inputGradPlan, isPointwise } from "./conv-plan.ts";
 import { weightGradCalls } from "./conv-weight-grad.ts";
+import { thinWeightGradCalls } from "./conv-weight-thin.ts";
 import { fillCalls } from "./fill.ts";
 import { productCalls } from "./gemm.ts";
 import { type Real, realOf } from "./real.ts";
@@ -42,7 +43,8 @@ export function convWeightGradCalls(op: OpInstruction): readonly Call[] {
   const size = s.o * (s.c / s.groups) * product(s.kernel);
   if (size === 0) return [];
   if (s.n * product(s.out) * product(s.in) === 0) return fillCalls(w, 0, size * real.bytes);
-  return weightGradCalls(real, forwardPlan(s), x, y, w);
+  const calls = s.groups > 1 && s.groups === s.c ? thinWeightGradCalls : weightGradCalls;
+  return calls(real, forwardPlan(s), x, y, w);
 }
 
 /** out [n, groups, rows, positions] = W source, or the transpose of W. */
