@@ -148,6 +148,9 @@ export function mul(x: Value, y: Value | number): Value {
   return Number.isInteger(shift) ? op("i32.shl", x, i32(shift)) : op("i32.mul", x, i32(y));
 }
 export const lt = (x: Value, y: Value | number): Value => op("i32.lt_s", x, typeof y === "number" ? i32(y) : y);
+export const eq = (x: Value, y: Value | number): Value => op("i32.eq", x, typeof y === "number" ? i32(y) : y);
+export const div = (x: Value, y: Value | number): Value => op("i32.div_u", x, typeof y === "number" ? i32(y) : y);
+export const rem = (x: Value, y: Value | number): Value => op("i32.rem_u", x, typeof y === "number" ? i32(y) : y);
 export const minOf = (x: Value, y: Value): Value => select(op("i32.lt_s", x, y), x, y);
 
 // Functions
@@ -247,8 +250,8 @@ export class FunctionBuilder {
     this.depth -= 2;
   }
 
-  /** For `variable` from its value up to `limit` (not included), by `step`. `limit` must not change on the way. */
-  for(variable: Local, limit: Value | number, step: number, body: () => void): void {
+  /** For `variable` from its value up to `limit` (not included), by `step`. Both must not change on the way. */
+  for(variable: Local, limit: Value | number, step: Value | number, body: () => void): void {
     const stop = typeof limit === "number" ? i32(limit) : limit;
     // The test stands at the end: one branch a turn.
     this.if(op("i32.lt_s", variable, stop), () => {
@@ -262,7 +265,7 @@ export class FunctionBuilder {
   }
 
   /** The same for a new variable from `first` on, which the body is given. */
-  range(first: Value | number, limit: Value | number, step: number, body: (i: Local) => void): void {
+  range(first: Value | number, limit: Value | number, step: Value | number, body: (i: Local) => void): void {
     const variable = this.let(typeof first === "number" ? i32(first) : first);
     this.for(variable, limit, step, () => body(variable));
   }
