@@ -1,0 +1,157 @@
+import {
+  add,
+  type Callee,
+  eq,
+  type FunctionBuilder,
+  i32,
+  type Local,
+  load,
+  lt,
+  type ModuleBuilder,
+  minOf,
+  mul,
+  op,
+  shuffle32,
+  sub,
+  type Value,
+} from "../assembler.ts";
+import type { ConvBox, ConvPlan } from "./conv-plan.ts";
+import { constant, loadOne, type Real, splat } from "./real.ts";
+import { once, product } from "./work.ts";
+
+/** What `boxFiller` reads, in i32 words. */
+const words = ["channelStep", "z", "y", "x", "stepZ", "stepY", "stepX", "pitchZ", "pitchY", "plane", "phases"];
+
+/** Where the table of a box holds a word. */
+export const boxWord = (name: string): number => words.indexOf(name);
+
+/** The table of a box: the words, then the first source index of each phase for position 0, per axis. */
+export function boxTable(plan: ConvPlan, { pitch, plane }: ConvBox, { bytes }: Real): number[] {
+  const { source, step, residues, origin } = plan;
+  const channelStep = product(source) * bytes;
+  return [
+    ...[channelStep, ...source, ...step, pitch[0] * bytes, pitch[1] * bytes, plane * bytes, residues.length],
+    ...residues.flatMap((residue) => residue.map((r, d) => r - origin[d])),
+  ];
+}
+
+export const boxTableWords = (plan: ConvPlan): number => words.length + 3 * plan.residues.length;
+
+/**
+ * (to, from, table, channels, lo z y x, extent z y x): copies so many channels of a source image around the positions from `lo` on. Rows
+ * are written as whole vectors in rising order, so that each covers what the one before wrote too much.
+ */
+export function boxFiller(module: ModuleBuilder, real: Real): Callee {
+  return once(module, `fill box ${real.name}`, () => {
+    const copyRow = rowCopier(module, real);
+    return module.function(
+      null,
+      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
+      null,
+      (f, to, from, table, channels, loZ, loY, loX, extentZ, extentY, extentX) => {
+        const w = Object.fromEntries(words.map((name, i) => [name, f.let(load("i32.load", table, 4 * i))]));
+        f.range(0, channels, 1, () => {
+          const phase = f.let(add(table, 4 * words.length));
+          f.range(0, w.phases, 1, () => {
+            const [firstZ, firstY, firstX] = [loZ, loY, loX].map((lo, d) =>
+              f.let(add(load("i32.load", phase, 4 * d), mul(lo, [w.stepZ, w.stepY, w.stepX][d]))),
+            );
+            const start = stepsTo(f, firstX, w.stepX, i32(0), extentX);
+            const end = stepsTo(f, firstX, w.stepX, w.x, extentX);
+            f.range(0, extentZ, 1, (z) => {
+              const sourceZ = f.let(add(firstZ, mul(z, w.stepZ)));
+              const row = f.let(add(to, mul(z, w.pitchZ)));
+              f.range(0, extentY, 1, (y) => {
+                const sourceY = f.let(add(firstY, mul(y, w.stepY)));
+                f.if(
+                  op("i32.and", op("i32.lt_u", sourceZ, w.z), op("i32.lt_u", sourceY, w.y)),
+                  () => {
+                    const first = add(mul(add(mul(sourceZ, w.y), sourceY), w.x), firstX);
+                    f.call(
+                      copyRow,
+                      row,
+                      add(from, mul(first, real.bytes)),
+                      start,
+                      end,
+                      w.stepX,
+                      sub(w.x, firstX),
+                      extentX,
+                    );
+                  },
+                  () => clear(f, real, row, i32(0), extentX),
+                );
+                f.set(row, add(row, w.pitchY));
+              });
+            });
+            f.set(to, add(to, w.plane));
+            f.set(phase, add(phase, 12));
+          });
+          f.set(from, add(from, w.channelStep));
+        });
+        return undefined;
+      },
+    );
+  });
+}
+
+/** The first of `count` steps from `first` on that is at `index` or beyond. */
+function stepsTo(f: FunctionBuilder, first: Value, step: Value, index: Value, count: Value): Local {
+  const way = f.let(sub(index, first));
+  const steps = op("i32.div_s", add(way, sub(step, 1)), step);
+  return f.let(minOf(count, op("i32.mul", op("i32.gt_s", way, i32(0)), steps)));
+}
+
+/** Zeros from element `begin` of a row on, up to `end` and as far as the last vector goes. */
+function clear(f: FunctionBuilder, real: Real, row: Value, begin: Value, end: Value): void {
+  const zero = splat(real, constant(real, 0));
+  f.range(begin, end, real.lanes, (i) => f.store("v128.store", add(row, mul(i, real.bytes)), zero));
+}
+
+/**
+ * (to, from, start, end, step, size, count): element u of a row is `from`[step * u] for u from `start` up to `end`, else 0;
+ * `from` may be read up to `size`.
+ */
+function rowCopier(module: ModuleBuilder, real: Real): Callee {
+  return once(module, `copy row ${real.name}`, () =>
+    module.function(
+      null,
+      ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
+      null,
+      (f, to, from, start, end, step, size, count) => {
+        const { bytes, lanes } = real;
+        const u = f.let(start);
+        const target = () => add(to, mul(u, bytes));
+        const source = () => add(from, mul(mul(u, step), bytes));
+        clear(f, real, to, i32(0), start);
+        const copy = (there: () => Value, vector: () => Value) =>
+          f.while(there, () => {
+            f.store("v128.store", target(), vector());
+            f.set(u, add(u, lanes));
+          });
+        const within = () => op("i32.le_s", add(u, lanes), end);
+        f.if(eq(step, 1), () => {
+          copy(within, () => load("v128.load", source()));
+          // The last vector of a row begins within the one before it.
+          f.if(op("i32.and", lt(u, end), op("i32.le_s", add(start, lanes), end)), () => {
+            f.set(u, sub(end, lanes));
+            f.store("v128.store", target(), load("v128.load", source()));
+            f.set(u, end);
+          });
+        });
+        f.if(eq(step, 2), () => {
+          const whole = () => op("i32.le_s", mul(add(u, lanes), 2), size);
+          copy(
+            () => op("i32.and", within(), whole()),
+            () => everySecond(real, load("v128.load", source()), load("v128.load", source(), 16)),
+          );
+        });
+        f.for(u, end, 1, () => f.store(`${real.name}.store`, target(), loadOne(real, source())));
+        clear(f, real, to, u, count);
+        return undefined;
+      },
+    ),
+  );
+}
+
+const everySecond = ({ lanes }: Real, low: Value, high: Value): Value =>
+  shuffle32(low, high, lanes === 4 ? [0, 2, 4, 6] : [0, 1, 4, 5]);

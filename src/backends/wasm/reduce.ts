@@ -1,0 +1,338 @@
+import type { Expr, Reduce } from "../../compiler/expr.ts";
+import type { LoopVar } from "../../compiler/idx.ts";
+import { innermost } from "../../compiler/reductions.ts";
+import { type DType, isFloat } from "../../core/dtype.ts";
+import { add, extract, i32, type Local, op, select, shuffle32, type Value } from "./assembler.ts";
+import type { Evaluator } from "./evaluate.ts";
+import type { Binding, Held } from "./frame.ts";
+import { castLanes, type Lanes, laneCall, pickLanes, splat } from "./lane-ops.ts";
+import { castScalar, scalarCall, scalarConstant } from "./scalar-ops.ts";
+
+/** How the terms of a reduction are put together. */
+interface Fold {
+  /** What they are held in meanwhile. */
+  readonly dtype: DType;
+  readonly start: number;
+  /** The primitive that joins two. */
+  readonly join: string;
+}
+
+const lowest: Partial<Record<DType, number>> = { i32: -(2 ** 31), u32: 0, u8: 0, bool: 0 };
+const highest: Partial<Record<DType, number>> = { i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, u8: 255, bool: 1 };
+
+/** Sums and products of f32 run in f64 unless they are short, those of u8 modulo 2^32. */
+function foldOf(kind: Reduce["kind"], dtype: DType, short: boolean): Fold {
+  const wide: DType = dtype === "f32" && !short ? "f64" : dtype === "u8" ? "u32" : dtype;
+  switch (kind) {
+    case "sum":
+      return { dtype: wide, start: 0, join: "add" };
+    case "prod":
+      return { dtype: wide, start: 1, join: "mul" };
+    case "max":
+    case "argmax":
+      return { dtype, start: lowest[dtype] ?? Number.NEGATIVE_INFINITY, join: "maximum" };
+    default:
+      return { dtype, start: highest[dtype] ?? Number.POSITIVE_INFINITY, join: "minimum" };
+  }
+}
+
+export const isPosition = ({ kind }: Reduce): boolean => kind === "argmax" || kind === "argmin";
+
+/** Fewer terms along memory are added one by one. */
+const leastAlong = 16;
+/** Sums of more f32 run in f64 where results lie side by side. */
+const mostShort = 64;
+
+/** A loop over a whole axis. */
+export function wholeLoop(evaluator: Evaluator, v: LoopVar, write: () => void): void {
+  const { frame } = evaluator;
+  const limit = frame.int(v.size);
+  frame.mark();
+  frame.f.range(0, limit, 1, (at) => frame.block(write, new Map([[v, { at, offset: 0, isLanes: false }]])));
+}
+
+function wholeLoops(evaluator: Evaluator, [v, ...rest]: readonly LoopVar[], write: () => void): void {
+  if (v === undefined) write();
+  else wholeLoop(evaluator, v, () => wholeLoops(evaluator, rest, write));
+}
+
+/** Reductions over the same terms, with one result each, which run along memory if that is worth it. */
+export function reduceAlong(evaluator: Evaluator, group: readonly Reduce[]): readonly Held[] {
+  const inner = innermost(group);
+  if (group.some(isPosition) || inner.size < leastAlong) return reduceEach(evaluator, group, [null])[0];
+  const { frame } = evaluator;
+  const { f } = frame;
+  const sums = group.map((r) => {
+    const fold = foldOf(r.kind, r.dtype, false);
+    const start = () => f.let(scalarConstant(fold.start, fold.dtype));
+    const rest = start();
+    const lanes = splat(rest, fold.dtype).map((v) => f.let(v));
+    return { r, fold, lanes, rest };
+  });
+  const join = (fold: Fold, x: Lanes, y: Lanes, dtype: DType) =>
+    laneCall(frame, fold.join, [x, y], dtype, dtype).map((v) => f.let(v));
+  const unroll = unrollFor(
+    group.map((r) => r.body),
+    8,
+  );
+  const outer = group[0].axes.filter((v) => v !== inner);
+  wholeLoops(evaluator, outer, () => {
+    const at = f.let(i32(0));
+    /** Steps of `copies` vectors each: their terms are joined in pairs before they go to the sums. */
+    const lanesLoop = (copies: number) => {
+      const step = 4 * copies;
+      const stop = f.let(op("i32.and", frame.int(inner.size), i32(-step)));
+      frame.mark();
+      f.for(at, stop, step, () =>
+        frame.block(() => {
+          const terms = laneBindings(evaluator, inner, at, copies).map((binding) => {
+            frame.mark();
+            return frame.block(() => sums.map(({ r }) => evaluator.lanes(r.body)), binding);
+          });
+          sums.forEach(({ r, fold, lanes }, k) => {
+            const { dtype } = r.body;
+            const own = terms.map((t) => t[k]);
+            // A product of f32 may leave their range on the way.
+            const joined = r.kind === "prod" ? own : [inPairs(own, (x, y) => join(fold, x, y, dtype))];
+            for (const term of joined) {
+              const wide = castLanes(frame, term, dtype, fold.dtype).map((v) => f.let(v));
+              const next = join(fold, lanes, wide, fold.dtype);
+              lanes.forEach((l, i) => {
+                f.set(l, next[i]);
+              });
+            }
+          });
+        }),
+      );
+    };
+    if (unroll > 1 && inner.size >= 4 * unroll) lanesLoop(unroll);
+    if (unroll === 1 || inner.size % (4 * unroll) >= 4) lanesLoop(1);
+    if (inner.size % 4 === 0) return;
+    frame.mark();
+    f.for(at, frame.int(inner.size), 1, () =>
+      frame.block(
+        () => {
+          for (const { r, fold, rest } of sums) {
+            const term = castScalar(evaluator.one(r.body), r.body.dtype, fold.dtype);
+            f.set(rest, scalarCall(frame, fold.join, [rest, f.let(term)], fold.dtype, fold.dtype));
+          }
+        },
+        new Map([[inner, { at, offset: 0, isLanes: false }]]),
+      ),
+    );
+  });
+  return sums.map(({ r, fold, lanes, rest }) => {
+    const all = scalarCall(frame, fold.join, [acrossLanes(evaluator, lanes, fold), rest], fold.dtype, fold.dtype);
+    return { one: f.let(castScalar(f.let(all), fold.dtype, r.dtype)) };
+  });
+}
+
+/** The terms of all lanes as one. */
+function acrossLanes(evaluator: Evaluator, lanes: Lanes, { join, dtype }: Fold): Value {
+  const { frame } = evaluator;
+  const { f } = frame;
+  const both = (x: Lanes, y: Lanes) => laneCall(frame, join, [x, y], dtype, dtype).map((v) => f.let(v));
+  const [first] = lanes;
+  if (dtype === "f64") {
+    const [sum] = both([first], [lanes[1]]);
+    return f.let(
+      scalarCall(
+        frame,
+        join,
+        [0, 1].map((i) => f.let(extract("f64x2", sum, i))),
+        dtype,
+        dtype,
+      ),
+    );
+  }
+  const [two] = both([first], [f.let(shuffle32(first, first, [2, 3, 2, 3]))]);
+  const [one] = both([two], [f.let(shuffle32(two, two, [1, 1, 1, 1]))]);
+  const value = extract(dtype === "f32" ? "f32x4" : "i32x4", one, 0);
+  return f.let(dtype === "bool" ? op("i32.and", value, i32(1)) : value);
+}
+
+function inPairs<T>(items: readonly T[], join: (x: T, y: T) => T): T {
+  let list = [...items];
+  while (list.length > 1)
+    list = Array.from({ length: Math.ceil(list.length / 2) }, (_, i) =>
+      2 * i + 1 < list.length ? join(list[2 * i], list[2 * i + 1]) : list[2 * i],
+    );
+  return list[0];
+}
+
+/** How many vectors are computed side by side: fewer where they take long anyway. */
+export function unrollFor(expressions: readonly Expr[], most: number): number {
+  const seen = new Set<Expr>();
+  let cost = 0;
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    cost += e.op === "guard" || e.op === "random" || e.op === "reduce" ? 16 : e.op === "call" ? callCost(e.name) : 1;
+    if (e.op === "call") e.args.forEach(visit);
+  };
+  expressions.forEach(visit);
+  return cost <= 6 ? most : cost <= 12 ? Math.min(4, most) : cost <= 20 ? Math.min(2, most) : 1;
+}
+
+const callCost = (name: string): number => (/exp|log|sin|cos|atan|tanh|erf|pow|mod/.test(name) ? 12 : 1);
+
+/** Four values at once for `v` from `at` on, `copies` times side by side; to be called in the block of the loop. */
+export function laneBindings(
+  { frame }: Evaluator,
+  v: LoopVar,
+  at: Value,
+  copies: number,
+): ReadonlyMap<LoopVar, Binding>[] {
+  return Array.from(
+    { length: copies },
+    (_, k) => new Map([[v, { at, offset: 4 * k, isLanes: true, home: frame.depth }]]),
+  );
+}
+
+type Bindings = ReadonlyMap<LoopVar, Binding> | null;
+
+/**
+ * Reductions over the same terms, for each of `copies`: one result each, or four side by side where a copy binds lanes.
+ * Returns the results of each copy.
+ */
+export function reduceEach(
+  evaluator: Evaluator,
+  group: readonly Reduce[],
+  copies: readonly Bindings[],
+): readonly (readonly Held[])[] {
+  const { frame } = evaluator;
+  const { f } = frame;
+  const { axes } = group[0];
+  const terms = axes.reduce((n, v) => n * v.size, 1);
+  const within = <T>(bindings: Bindings, write: () => T): T => {
+    if (bindings === null) return write();
+    frame.mark();
+    return frame.block(write, bindings);
+  };
+  const states = copies.map((bindings) =>
+    within(bindings, () => {
+      const isLanes = group.some((r) => frame.reach(r).isLanes);
+      return group.map((r) =>
+        isPosition(r) ? new Place(evaluator, r, isLanes) : new Sum(evaluator, r, isLanes, terms),
+      );
+    }),
+  );
+  const counter = group.some(isPosition) ? f.let(i32(0)) : null;
+  wholeLoops(evaluator, axes, () => {
+    copies.forEach((bindings, c) => {
+      // What a copy has computed is not known to the next.
+      frame.mark();
+      frame.block(() => {
+        for (const state of states[c]) state.step(counter ?? i32(0));
+      }, bindings ?? undefined);
+    });
+    if (counter) f.set(counter, add(counter, 1));
+  });
+  return states.map((copy) => copy.map((state) => state.result()));
+}
+
+/** A sum, product or extreme on the way. */
+class Sum {
+  private readonly evaluator: Evaluator;
+  private readonly r: Reduce;
+  private readonly fold: Fold;
+  private readonly isLanes: boolean;
+  private readonly parts: readonly Local[];
+
+  constructor(evaluator: Evaluator, r: Reduce, isLanes: boolean, terms: number) {
+    this.evaluator = evaluator;
+    this.r = r;
+    this.isLanes = isLanes;
+    this.fold = foldOf(r.kind, r.dtype, isLanes && terms <= mostShort);
+    const { f } = evaluator.frame;
+    const start = f.let(scalarConstant(this.fold.start, this.fold.dtype));
+    this.parts = isLanes ? splat(start, this.fold.dtype).map((v) => f.let(v)) : [start];
+  }
+
+  step(): void {
+    const { frame } = this.evaluator;
+    const { f } = frame;
+    const { body } = this.r;
+    const { join, dtype } = this.fold;
+    if (!this.isLanes) {
+      const [sum] = this.parts;
+      const term = f.let(castScalar(this.evaluator.one(body), body.dtype, dtype));
+      f.set(sum, scalarCall(frame, join, [sum, term], dtype, dtype));
+      return;
+    }
+    const term = castLanes(frame, this.evaluator.lanes(body), body.dtype, dtype).map((v) => f.let(v));
+    laneCall(frame, join, [this.parts, term], dtype, dtype).forEach((v, i) => {
+      f.set(this.parts[i], v);
+    });
+  }
+
+  result(): Held {
+    const { frame } = this.evaluator;
+    const { f } = frame;
+    if (!this.isLanes) return { one: f.let(castScalar(this.parts[0], this.fold.dtype, this.r.dtype)) };
+    return { lanes: castLanes(frame, this.parts, this.fold.dtype, this.r.dtype).map((v) => f.let(v)) };
+  }
+}
+
+/** The position of an extreme on the way: a later term replaces it if it is strictly better, or the first NaN. */
+class Place {
+  private readonly evaluator: Evaluator;
+  private readonly r: Reduce;
+  private readonly isLanes: boolean;
+  private readonly best: readonly Local[];
+  private readonly at: Local;
+
+  constructor(evaluator: Evaluator, r: Reduce, isLanes: boolean) {
+    this.evaluator = evaluator;
+    this.r = r;
+    this.isLanes = isLanes;
+    const { f } = evaluator.frame;
+    const { dtype } = r.body;
+    const start = f.let(scalarConstant(foldOf(r.kind, dtype, true).start, dtype));
+    this.best = isLanes ? splat(start, dtype).map((v) => f.let(v)) : [start];
+    this.at = f.local(isLanes ? "v128" : "i32");
+    if (isLanes) f.set(this.at, op("v128.xor", this.at, this.at));
+    else f.set(this.at, i32(0));
+  }
+
+  step(counter: Value): void {
+    const { frame } = this.evaluator;
+    const { f } = frame;
+    const { body, kind } = this.r;
+    const { dtype } = body;
+    const compare = kind === "argmax" ? "gt" : "lt";
+    if (this.isLanes) {
+      const value = this.evaluator.lanes(body);
+      const call = (name: string, x: Lanes, y: Lanes) => f.let(laneCall(frame, name, [x, y], dtype, "bool")[0]);
+      let wins: Value = call(compare, value, this.best);
+      if (isFloat(dtype)) {
+        const firstNaN = op("v128.and", call("ne", value, value), call("eq", this.best, this.best));
+        wins = f.let(op("v128.or", wins, firstNaN));
+      }
+      pickLanes(wins, value, this.best, dtype).forEach((v, i) => {
+        f.set(this.best[i], v);
+      });
+      f.set(this.at, op("v128.bitselect", op("i32x4.splat", counter), this.at, wins));
+      return;
+    }
+    const [best] = this.best;
+    const value = this.evaluator.one(body);
+    const call = (name: string, x: Value, y: Value) => scalarCall(frame, name, [x, y], dtype, "bool");
+    const better = call(compare, value, best);
+    const firstNaN = () => op("i32.and", call("ne", value, value), call("eq", best, best));
+    const wins = f.let(isFloat(dtype) ? op("i32.or", better, firstNaN()) : better);
+    f.set(best, select(wins, value, best));
+    f.set(this.at, select(wins, counter, this.at));
+  }
+
+  result(): Held {
+    return this.isLanes ? { lanes: [this.at] } : { one: this.at };
+  }
+}
+
+/** A reduction inside of a loop that it depends on. */
+export function reduceNested(evaluator: Evaluator, r: Reduce, isLanes: boolean): Held {
+  const [[held]] = reduceEach(evaluator, [r], [null]);
+  if (isLanes !== "lanes" in held) throw new Error(`wasm: a ${r.kind} is ${isLanes ? "not " : ""}in lanes`);
+  return held;
+}
