@@ -1,8 +1,9 @@
 import type { BackendProvider } from "./provider.ts";
 import { referenceProvider } from "./reference/provider.ts";
+import { wasmProvider } from "./wasm/provider.ts";
 
 /** The backends of a browser, best first. */
-export const providers: readonly BackendProvider[] = [referenceProvider];
+export const providers: readonly BackendProvider[] = [wasmProvider, referenceProvider];
 
 /** Where these are. */
 export const platform = "a browser";
