@@ -37,7 +37,7 @@ function wholeRange(): Float32Array<ArrayBuffer> {
 /** Distance between neighbours of f32 around `x`. */
 const ulp = (x: number): number => 2 ** Math.max(-149, Math.floor(Math.log2(Math.abs(x))) - 23);
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`functions of ${backend.name} in f32`, () => {
     const values = wholeRange();
     const x = data({ shape: [values.length], dtype: "f32", data: values });

@@ -53,7 +53,7 @@ function run(backend: Backend, dtype: HalfDType, functions: Readonly<Record<stri
 /** Patterns in the order of their values. */
 const rank = (pattern: number): number => (pattern & 0x8000 ? -(pattern & 0x7fff) : pattern);
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   for (const dtype of ["f16", "bf16"] as const)
     describe(`${dtype} on ${backend.name}`, () => {
       test("correctly rounded functions are equal bit for bit", async () => {

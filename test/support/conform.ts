@@ -7,6 +7,7 @@ import { showShape } from "../../src/core/errors.ts";
 import { readValue } from "../../src/core/value.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { printGraph } from "../../src/graph/print.ts";
+import { webgpuUnderTest } from "./webgpu.ts";
 
 /** What a backend must compute as the reference does. */
 export interface ConformanceCase {
@@ -18,9 +19,10 @@ export interface ConformanceCase {
 }
 
 /** Every backend that works on this machine, but for the reference. */
-export function backendsUnderTest(): Backend[] {
+export async function backendsUnderTest(): Promise<Backend[]> {
   const native = nativeBackend();
-  return native ? [native] : [];
+  const webgpu = await webgpuUnderTest();
+  return [...(native ? [native] : []), ...(webgpu ? [webgpu] : [])];
 }
 
 /**
