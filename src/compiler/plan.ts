@@ -28,7 +28,10 @@ interface Block {
  * Gives every temporary a place in one arena, such that those alive at the same time do not overlap. `bytesOf` tells how
  * many bytes an element takes there.
  */
-export function planMemory(instructions: readonly Instruction[], bytesOf: (dtype: DType) => number = byteSize): MemoryPlan {
+export function planMemory(
+  instructions: readonly Instruction[],
+  bytesOf: (dtype: DType) => number = byteSize,
+): MemoryPlan {
   return planLevel(instructions, new Set(), bytesOf);
 }
 

@@ -26,7 +26,9 @@ export function limitBindings(instructions: readonly Instruction[], most: number
     for (const b of i.buffers) if (moved.has(homeOf(b))) stand.set(b, { ...b, place: { kind: "temp" } });
     const before = [...stand].map(([from, to]): CopyInstruction => ({ kind: "copy", from, to }));
     const isWritten = (b: Buffer) =>
-      i.buffers.some((x, at) => x === b && (i.kind === "kernel" ? i.kernel.buffers[at].written : at === i.buffers.length - 1));
+      i.buffers.some(
+        (x, at) => x === b && (i.kind === "kernel" ? i.kernel.buffers[at].written : at === i.buffers.length - 1),
+      );
     const after = [...stand].flatMap(([to, from]): CopyInstruction[] =>
       isWritten(to) ? [{ kind: "copy", from, to }] : [],
     );

@@ -11,7 +11,7 @@ const READ = 1;
 
 /** What reading or running on a lost device says. */
 const cureOfLoss =
-  "what lay in its memory is gone. await prepareBackend(\"webgpu\") opens a device for new values; load models and " +
+  'what lay in its memory is gone. await prepareBackend("webgpu") opens a device for new values; load models and ' +
   "optimizers from a checkpoint";
 
 /** A GPU that has been opened: its memory, its compiled shaders, and its faults, which come to light later. */

@@ -31,12 +31,13 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
   const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
-    if (i.kind === "kernel") return kernelDispatch(i, shared, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+    if (i.kind === "kernel")
+      return kernelDispatch(i, shared, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
     if (i.kind === "op") return operationDispatch(i, shared);
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
   const launcher = (list: readonly Instruction[]) => {
-    const expanded = limitBindings(expandOperations(list, shared), most);
+    const expanded = limitBindings(expandOperations(list), most);
     const plan = planMemory(expanded, () => elementBytes);
     return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
   };
@@ -74,9 +75,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
   };
 
   const feed = new Inputs(graph, device);
-  const refresh = first
-    ? whenChanged<Value>(once, () => execute(first, feed.buffers, []))
-    : () => {};
+  const refresh = first ? whenChanged<Value>(once, () => execute(first, feed.buffers, [])) : () => {};
   return {
     arenaBytes: main.bytes,
     run(inputs) {

@@ -3,15 +3,16 @@ import { type Dispatch, param } from "../wgsl/shader.ts";
 
 const threads = 256;
 
-/** A shader that does `text` for every q from 0 to `count`. */
+/** A shader that does `text` for every q from 0 to `count`, which it reads as `counted`. */
 export const forEach = (
   count: number,
   text: string,
   before = "",
+  counted = param(0),
 ): Pick<Dispatch, "code" | "groups"> => ({
   code: {
     before,
-    body: `  let q = group * ${threads} + lane;\n  if (q < ${param(0)}) {\n${text}\n  }`,
+    body: `  let q = group * ${threads} + lane;\n  if (q < ${counted}) {\n${text}\n  }`,
     threads,
   },
   groups: Math.ceil(count / threads),

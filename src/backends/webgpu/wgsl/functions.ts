@@ -124,8 +124,8 @@ const functions: Record<string, string> = {
   r = select(r, -infinity(), x == -1.0);
   return select(r, missing(), x < -1.0 || is_missing(x));
 }`,
-  with_sign: `fn with_sign(x: f32, of: f32) -> f32 {
-  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(of) & 0x80000000u));
+  with_sign: `fn with_sign(x: f32, s: f32) -> f32 {
+  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(s) & 0x80000000u));
 }`,
   tanh_f32: `fn tanh_f32(x: f32) -> f32 {
   let a = abs(x);
@@ -290,18 +290,14 @@ fn quarters(a: f32) -> Quarters {
   if (is_missing(v)) { return !is_missing(best) || i < at; }
   return !is_missing(best) && (v > best || (v == best && i < at));
 }`,
-  above_i32:
-    "fn above_i32(v: i32, i: i32, best: i32, at: i32) -> bool { return v > best || (v == best && i < at); }",
-  above_u32:
-    "fn above_u32(v: u32, i: i32, best: u32, at: i32) -> bool { return v > best || (v == best && i < at); }",
+  above_i32: "fn above_i32(v: i32, i: i32, best: i32, at: i32) -> bool { return v > best || (v == best && i < at); }",
+  above_u32: "fn above_u32(v: u32, i: i32, best: u32, at: i32) -> bool { return v > best || (v == best && i < at); }",
   below: `fn below(v: f32, i: i32, best: f32, at: i32) -> bool {
   if (is_missing(v)) { return !is_missing(best) || i < at; }
   return !is_missing(best) && (v < best || (v == best && i < at));
 }`,
-  below_i32:
-    "fn below_i32(v: i32, i: i32, best: i32, at: i32) -> bool { return v < best || (v == best && i < at); }",
-  below_u32:
-    "fn below_u32(v: u32, i: i32, best: u32, at: i32) -> bool { return v < best || (v == best && i < at); }",
+  below_i32: "fn below_i32(v: i32, i: i32, best: i32, at: i32) -> bool { return v < best || (v == best && i < at); }",
+  below_u32: "fn below_u32(v: u32, i: i32, best: u32, at: i32) -> bool { return v < best || (v == best && i < at); }",
   largest: "fn largest(x: f32, y: f32) -> f32 { return select(y, x, x > y || is_missing(x)); }",
   smallest: "fn smallest(x: f32, y: f32) -> f32 { return select(y, x, x < y || is_missing(x)); }",
 };

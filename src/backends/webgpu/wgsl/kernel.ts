@@ -27,11 +27,7 @@ interface Tile {
 }
 
 /** The run of a kernel; `shared` is the memory of a workgroup in bytes. Null where there is nothing to do. */
-export function kernelDispatch(
-  { kernel, buffers }: KernelInstruction,
-  shared: number,
-  label: string,
-): Dispatch | null {
+export function kernelDispatch({ kernel, buffers }: KernelInstruction, shared: number, label: string): Dispatch | null {
   if (count(kernel.axes) === 0) return null;
   const { code, params, groups } = new KernelText(kernel, shared).render();
   const operands = buffers.map((buffer, i) => ({ buffer, offset: 0, written: kernel.buffers[i].written }));
@@ -206,7 +202,9 @@ class KernelText {
       const other = `lane + ${half * (across ? x : 1)}`;
       values.open(`if (y < ${half}) {`);
       if (arg) {
-        values.open(`if (${beats(acc.r, `${own}[${other}]`, `shared_at[${other}]`, `${own}[lane]`, "shared_at[lane]")}) {`);
+        values.open(
+          `if (${beats(acc.r, `${own}[${other}]`, `shared_at[${other}]`, `${own}[lane]`, "shared_at[lane]")}) {`,
+        );
         values.line(`${own}[lane] = ${own}[${other}];`);
         values.line(`shared_at[lane] = shared_at[${other}];`);
         values.close();

@@ -129,8 +129,7 @@ export class Values {
       for (const { r, value, at } of accs) {
         const term = this.value(r.body);
         if (isArg(r)) this.line(`if (${beats(r, term, count, value, at)}) { ${value} = ${term}; ${at} = ${count}; }`);
-        else
-          this.line(`${value} = ${accumulator(r).combine(value, castW(term, r.body.dtype, accumulator(r).dtype))};`);
+        else this.line(`${value} = ${accumulator(r).combine(value, castW(term, r.body.dtype, accumulator(r).dtype))};`);
       }
     });
   }
@@ -158,7 +157,10 @@ export class Values {
       if (atom.kind === "ref") return { coef, text: `position(${this.value(atom.at)}, ${this.int(atom.size)})` };
       const of = this.index(atom.of);
       const operator = atom.kind === "div" ? "/" : "%";
-      return { coef, text: atom.of.lo >= 0 ? `(${of} ${operator} ${atom.by})` : `floor_${atom.kind}(${of}, ${atom.by})` };
+      return {
+        coef,
+        text: atom.of.lo >= 0 ? `(${of} ${operator} ${atom.by})` : `floor_${atom.kind}(${of}, ${atom.by})`,
+      };
     });
     // An order that does not depend on how the variables were numbered elsewhere.
     atoms.sort((a, b) => (a.text < b.text ? -1 : 1));
