@@ -2,11 +2,13 @@ export type { BackendName } from "./backends/provider.ts";
 export {
   type BackendStatus,
   backendStatus,
+  prepareBackend,
   setBackend,
   setProcessor,
   setThreads,
   threadCount,
 } from "./backends/select.ts";
+export type { WebGpuOptions } from "./backends/webgpu/open.ts";
 export type { DType, HalfDType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";

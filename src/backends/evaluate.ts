@@ -1,5 +1,5 @@
-import type { TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
+import type { Value } from "../core/value.ts";
 import { type DataAttrs, type Graph, type Node, reachable } from "../graph/node.ts";
 import { plain, substitute } from "../graph/rewrite.ts";
 import { activeTrace, takeAssigned } from "../graph/variable.ts";
@@ -27,16 +27,16 @@ export function recording<T>(fn: () => T): T {
 export const isRecording = (): boolean => recordings > 0;
 
 /** Values of nodes that were evaluated while recording. */
-const values = new WeakMap<Node, TypedArray>();
+const values = new WeakMap<Node, Value>();
 
-const knownValue = (node: Node): TypedArray | undefined =>
+const knownValue = (node: Node): Value | undefined =>
   node.prim === dataPrim ? (node.attrs as DataAttrs).data : values.get(node);
 
-/** Computes nodes and returns their values; the arrays belong to the nodes and must not be written. */
-export function evaluate(nodes: readonly Node[]): TypedArray[] {
+/** Computes nodes and returns their values, which belong to the nodes and must not be written. */
+export function evaluate(nodes: readonly Node[]): Value[] {
   const missing = new Set(nodes.filter((n) => knownValue(n) === undefined));
   if (missing.size) compute([...missing, ...assignedNodes(missing)]);
-  return nodes.map((n) => knownValue(n) as TypedArray);
+  return nodes.map((n) => knownValue(n) as Value);
 }
 
 /** What has been assigned to variables and not been computed, as far as it can be. */
@@ -93,7 +93,7 @@ function compute(nodes: readonly Node[]): void {
       programs.set(key, program);
     }
   }
-  const results = program.run(leaves.map((n) => knownValue(n) as TypedArray));
+  const results = program.run(leaves.map((n) => knownValue(n) as Value));
   nodes.forEach((n, i) => {
     if (recordings) values.set(n, results[i]);
     else become(n, results[i]);
@@ -107,7 +107,7 @@ function closed(nodes: readonly Node[], leaves: readonly Node[]): Graph {
 }
 
 /** Turns a node into a leaf that holds its value and lets go of what it was computed from. */
-function become(node: Node, data: TypedArray): void {
+function become(node: Node, data: Value): void {
   node.prim = dataPrim;
   node.inputs = [];
   node.attrs = { data, shape: node.shape, dtype: node.dtype };

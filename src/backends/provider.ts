@@ -1,5 +1,6 @@
 import { ManabiError } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
+import type { WebGpuOptions } from "./webgpu/open.ts";
 
 export type BackendName = "reference" | "native" | "wasm" | "webgpu";
 
@@ -27,6 +28,8 @@ export interface BackendProvider {
   readonly expected: boolean;
   /** Makes the backend; throws `Unavailable`, or the error of a backend that is broken. */
   open(): OpenBackend;
+  /** Opens the device that `open` then uses, for those that take time for it; a failure is told by `open`. */
+  prepare?(options?: WebGpuOptions): Promise<void>;
   /** Compiles for another processor from the next `open` on. */
   setProcessor?(name: string): void;
 }

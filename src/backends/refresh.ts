@@ -1,15 +1,16 @@
 import type { Instruction } from "../compiler/instruction.ts";
 import { reads } from "../compiler/updates.ts";
-import type { TypedArray } from "../core/dtype.ts";
+import type { Value } from "../core/value.ts";
 import { timesWritten } from "./backend.ts";
 
-type Run = (inputs: readonly TypedArray[]) => void;
-
-/** Runs the part of a program that is kept when one of the inputs it reads is not what it was. */
-export function whenChanged(once: readonly Instruction[], run: Run): Run {
+/** Runs the part of a program that is kept (hoist.ts) when one of the inputs it reads is not what it was. */
+export function whenChanged<V extends Value>(
+  once: readonly Instruction[],
+  run: (inputs: readonly V[]) => void,
+): (inputs: readonly V[]) => void {
   const places = once.flatMap(reads).map((b) => b.place);
   const used = [...new Set(places.flatMap((place) => (place.kind === "input" ? [place.index] : [])))];
-  const last: TypedArray[] = [];
+  const last: V[] = [];
   const writes: number[] = [];
   let first = true;
   return (inputs) => {

@@ -3,6 +3,7 @@ import { host } from "#platform/core/host";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
 import { type BackendName, type BackendProvider, type OpenBackend, type Threads, Unavailable } from "./provider.ts";
+import type { WebGpuOptions } from "./webgpu/open.ts";
 
 /** Why a backend does or does not work here. */
 export interface BackendStatus {
@@ -36,14 +37,39 @@ function open(provider: BackendProvider): OpenBackend | Error {
 }
 
 /** Whether each backend of this platform works on this machine, and why not. */
-export function backendStatus(): BackendStatus[] {
-  return providers.map((provider) => {
-    const { name } = provider;
+export const backendStatus = (): BackendStatus[] => providers.map(statusOf);
+
+function statusOf(provider: BackendProvider): BackendStatus {
+  const { name } = provider;
+  const result = open(provider);
+  return result instanceof Error
+    ? { name, works: false, detail: result.message, multipliesBf16: false }
+    : { name, works: true, detail: result.detail(), multipliesBf16: result.multipliesBf16 };
+}
+
+/**
+ * Gets a backend ready that takes time for it, and tells whether it works. For webgpu it opens a device, a new one each
+ * time: after one was lost, this gives a device for new values. The others are ready without it.
+ */
+export async function prepareBackend(name: BackendName, options?: WebGpuOptions): Promise<BackendStatus> {
+  const provider = find(name);
+  if (provider.prepare) {
+    const used = active !== null && active === opened.get(provider);
+    await provider.prepare(options);
+    opened.delete(provider);
     const result = open(provider);
-    return result instanceof Error
-      ? { name, works: false, detail: result.message, multipliesBf16: false }
-      : { name, works: true, detail: result.detail(), multipliesBf16: result.multipliesBf16 };
-  });
+    if (used) active = result instanceof Error ? null : result;
+  }
+  return statusOf(provider);
+}
+
+/** A backend of this platform by name; throws what to do instead where there is none. */
+function find(name: string): BackendProvider {
+  const provider = providers.find((p) => p.name === name);
+  if (provider) return provider;
+  if (Object.hasOwn(elsewhere, name))
+    throw new ManabiError(`backend ${name} does not exist in ${platform}: ${elsewhere[name as BackendName]}`);
+  throw unknownName("backend", name, ["auto", ...providers.map((p) => p.name)]);
 }
 
 /** The backend in use: the one set, else the best that works, with a word about why it is not a better one. */
@@ -79,13 +105,7 @@ export function setBackend(name: BackendName | "auto"): void {
     active = null;
     return;
   }
-  const provider = providers.find((p) => p.name === name);
-  if (!provider) {
-    if (Object.hasOwn(elsewhere, name))
-      throw new ManabiError(`backend ${name} does not exist in ${platform}: ${elsewhere[name]}`);
-    throw unknownName("backend", name, ["auto", ...providers.map((p) => p.name)]);
-  }
-  const result = open(provider);
+  const result = open(find(name));
   if (result instanceof Error)
     throw new ManabiError(`backend ${name} does not work here: ${result.message}`, { cause: result });
   active = result;

@@ -50,6 +50,14 @@ export interface LoopInstruction {
 }
 export type Instruction = KernelInstruction | OpInstruction | CopyInstruction | LoopInstruction;
 
+/** What a kernel may be on the machine it is made for. */
+export interface KernelLimits {
+  /** Whether one kernel can touch all these buffers. */
+  readonly canBind: (buffers: readonly Buffer[]) => boolean;
+  /** Elements of values that live for one row of a row kernel. */
+  readonly rowRoom: number;
+}
+
 export interface Schedule {
   readonly instructions: readonly Instruction[];
   readonly outputs: readonly Buffer[];

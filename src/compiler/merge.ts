@@ -1,6 +1,6 @@
 import { type Load, type Reduce, rewriter, walk } from "./expr.ts";
 import { type LoopVar, ofVar } from "./idx.ts";
-import type { Buffer, Instruction, KernelInstruction } from "./instruction.ts";
+import type { Buffer, Instruction, KernelInstruction, KernelLimits } from "./instruction.ts";
 import { alignAxes, fitAxes, type KernelBuffer, type Store } from "./kernel.ts";
 import { reads, root, writes } from "./updates.ts";
 
@@ -16,8 +16,10 @@ const window = 24;
  * Joins kernels over the same positions into one pass over memory: reductions of the same terms (the two sums of batch
  * normalization), and elementwise results that share inputs or read each other (the moments and the step of Adam).
  */
-export function mergeKernels(instructions: readonly Instruction[]): Instruction[] {
-  const list = instructions.map((i): Instruction => (i.kind === "loop" ? { ...i, body: mergeKernels(i.body) } : i));
+export function mergeKernels(instructions: readonly Instruction[], canBind: KernelLimits["canBind"]): Instruction[] {
+  const list = instructions.map(
+    (i): Instruction => (i.kind === "loop" ? { ...i, body: mergeKernels(i.body, canBind) } : i),
+  );
   for (let a = 0; a < list.length; a++) {
     let first = list[a];
     if (first.kind !== "kernel") continue;
@@ -25,7 +27,7 @@ export function mergeKernels(instructions: readonly Instruction[]): Instruction[
       const second = list[b];
       if (second.kind !== "kernel" || !independent(list, a, b)) continue;
       const merged = mergePair(first, second);
-      if (!merged) continue;
+      if (!merged || !canBind(merged.buffers)) continue;
       first = merged;
       list[a] = merged;
       list.splice(b, 1);

@@ -1,4 +1,4 @@
-import { byteSize } from "../core/dtype.ts";
+import { byteSize, type DType } from "../core/dtype.ts";
 import type { Buffer, Instruction } from "./instruction.ts";
 import { canReplace } from "./kernel.ts";
 import { reads, writes } from "./updates.ts";
@@ -24,12 +24,22 @@ interface Block {
   readonly inner: MemoryPlan | null;
 }
 
-/** Gives every temporary a place in one arena, such that those alive at the same time do not overlap. */
-export function planMemory(instructions: readonly Instruction[]): MemoryPlan {
-  return planLevel(instructions, new Set());
+/**
+ * Gives every temporary a place in one arena, such that those alive at the same time do not overlap. `bytesOf` tells how
+ * many bytes an element takes there.
+ */
+export function planMemory(
+  instructions: readonly Instruction[],
+  bytesOf: (dtype: DType) => number = byteSize,
+): MemoryPlan {
+  return planLevel(instructions, new Set(), bytesOf);
 }
 
-function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buffer>): MemoryPlan {
+function planLevel(
+  instructions: readonly Instruction[],
+  outer: ReadonlySet<Buffer>,
+  bytesOf: (dtype: DType) => number,
+): MemoryPlan {
   const isTemp = (b: Buffer) => b.place.kind === "temp" && !outer.has(b);
   const touched = instructions.map((i) => new Set([...reads(i), ...writes(i)].filter(isTemp)));
   const uses = new Map<Buffer, number[]>();
@@ -43,7 +53,7 @@ function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buff
     if (instruction.kind === "loop") {
       // What only the loop touches lives inside of it; the loop's own arena is alive during the loop.
       const shared = new Set([...outer, ...[...uses].filter(([, at]) => at.length > 1).map(([b]) => b)]);
-      const inner = planLevel(instruction.body, shared);
+      const inner = planLevel(instruction.body, shared, bytesOf);
       if (inner.bytes) blocks.push({ bytes: inner.bytes, first: i, last: i, offset: 0, guest: -1, buffers: [], inner });
     }
     for (const buffer of touched[i]) {
@@ -59,7 +69,7 @@ function planLevel(instructions: readonly Instruction[], outer: ReadonlySet<Buff
         continue;
       }
       const block: Block = {
-        bytes: Math.max(1, Math.ceil((buffer.size * byteSize(buffer.dtype)) / alignment)) * alignment,
+        bytes: Math.max(1, Math.ceil((buffer.size * bytesOf(buffer.dtype)) / alignment)) * alignment,
         first: i,
         last,
         offset: 0,

@@ -1,6 +1,6 @@
 import { type Expr, type Reduce, rewriter, walk } from "./expr.ts";
 import { addIdx, coefOf, type Idx, type LoopVar, literal, mapIdx, offsetIdx, ofVar } from "./idx.ts";
-import type { Buffer, Instruction, KernelInstruction } from "./instruction.ts";
+import type { Buffer, Instruction, KernelInstruction, KernelLimits } from "./instruction.ts";
 import { alignLeading, type Kernel, type KernelBuffer, type Store } from "./kernel.ts";
 import { independent } from "./merge.ts";
 import { reads, root, writes } from "./updates.ts";
@@ -13,23 +13,20 @@ const fewRows = 8;
 const littleWork = 1 << 15;
 /** Shorter rows are no work for a vector unit. */
 const shortRow = 8;
-/** Elements of values that live for one row: they must leave room in the first cache, and on a stack. */
-const rowRoom = 1 << 13;
-
 /**
  * Joins kernels that go over the same rows one after the other, such as the maximum, the exponentials, their sum and the
  * quotient of a softmax, into one that takes a row through all of them while it is in the cache.
  */
-export function fuseRows(instructions: readonly Instruction[]): Instruction[] {
-  const list = instructions.map((i): Instruction => (i.kind === "loop" ? { ...i, body: fuseRows(i.body) } : i));
+export function fuseRows(instructions: readonly Instruction[], limits: KernelLimits): Instruction[] {
+  const list = instructions.map((i): Instruction => (i.kind === "loop" ? { ...i, body: fuseRows(i.body, limits) } : i));
   for (let a = 0; a < list.length; a++) {
     for (let b = a + 1; b < Math.min(list.length, a + window); b++) {
       const [first, second] = [list[a], list[b]];
       if (first.kind !== "kernel" || second.kind !== "kernel") continue;
       const [up, down] = [independent(list, a, b), movesDown(list, a, b)];
       if (!up && !down) continue;
-      const fused = fusePair(first, second);
-      if (!fused) continue;
+      const fused = fusePair(first, second, limits.rowRoom);
+      if (!fused || !limits.canBind(fused.buffers)) continue;
       if (up) {
         list[a] = fused;
         list.splice(b, 1);
@@ -83,7 +80,7 @@ function reducesRows(kernel: Kernel): boolean {
 }
 
 /** The rows that two kernels share: those of the one that is a row kernel already or reduces rows. */
-function fusePair(first: KernelInstruction, second: KernelInstruction): KernelInstruction | null {
+function fusePair(first: KernelInstruction, second: KernelInstruction, rowRoom: number): KernelInstruction | null {
   const [a, b] = [first.kernel, second.kernel];
   if (isRowKernel(b) || a.axes.length === 0 || b.axes.length === 0) return null;
   // One that writes over what it reads does so position by position, which its rendering must know.
@@ -179,16 +176,16 @@ function isWithin(load: Idx, store: Store, rows: readonly LoopVar[]): boolean {
 }
 
 /** Lets temporaries that only one row kernel reads live for one row. */
-export function localizeRows(instructions: readonly Instruction[]): Instruction[] {
+export function localizeRows(instructions: readonly Instruction[], { rowRoom }: KernelLimits): Instruction[] {
   const read = new Set(instructions.flatMap(reads));
   const visit = (i: Instruction): Instruction => {
     if (i.kind === "loop") return { ...i, body: i.body.map(visit) };
-    return i.kind === "kernel" && isRowKernel(i.kernel) ? localize(i, read) : i;
+    return i.kind === "kernel" && isRowKernel(i.kernel) ? localize(i, read, rowRoom) : i;
   };
   return instructions.map(visit);
 }
 
-function localize(instruction: KernelInstruction, read: ReadonlySet<Buffer>): KernelInstruction {
+function localize(instruction: KernelInstruction, read: ReadonlySet<Buffer>, rowRoom: number): KernelInstruction {
   const { kernel, buffers } = instruction;
   const start = new Map<number, Idx>();
   let room = rowRoom;

@@ -9,7 +9,7 @@ import { denseBase } from "./access.ts";
 import type { Expr } from "./expr.ts";
 import { chooseBuffers, isLeaf, isOp } from "./fuse.ts";
 import { flatten, type Idx, offsetIdx, ofVar } from "./idx.ts";
-import type { Buffer, CopyInstruction, Instruction, Schedule } from "./instruction.ts";
+import type { Buffer, CopyInstruction, Instruction, KernelLimits, Schedule } from "./instruction.ts";
 import { fitAxes, type Kernel, newVar } from "./kernel.ts";
 import { lowerings } from "./lower.ts";
 import { dropDeadStores, mergeKernels } from "./merge.ts";
@@ -24,8 +24,11 @@ const bufferFor = ({ shape, dtype }: { shape: readonly number[]; dtype: DType },
   place,
 });
 
+/** A processor with caches: row values must leave room in the first one, and on a stack. */
+const cpu: KernelLimits = { canBind: () => true, rowRoom: 1 << 13 };
+
 /** Turns a simplified graph into instructions in execution order. */
-export function schedule(graph: Graph): Schedule {
+export function schedule(graph: Graph, limits: KernelLimits = cpu): Schedule {
   const scheduler = new Scheduler(0);
   const inputs = graph.inputs.map((node, index) => {
     const buffer = bufferFor(node, { kind: "input", index });
@@ -44,8 +47,9 @@ export function schedule(graph: Graph): Schedule {
     const from = scheduler.bufferOf(node);
     return from === outputs[i] || from.size === 0 ? [] : [{ kind: "copy", from, to: outputs[i] }];
   });
-  const merged = dropDeadStores(mergeKernels(writeInPlace(scheduler.instructions, orderCopies(copies))));
-  return { instructions: localizeRows(fuseRows(merged)), outputs };
+  const inPlace = writeInPlace(scheduler.instructions, orderCopies(copies));
+  const merged = dropDeadStores(mergeKernels(inPlace, limits.canBind));
+  return { instructions: localizeRows(fuseRows(merged, limits), limits), outputs };
 }
 
 /** Outputs first, since they may be copies of inputs that an update overwrites; updates that swap go through a temp. */

@@ -1,5 +1,6 @@
-import type { DType, TypedArray } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
+import type { Value } from "../core/value.ts";
 
 /** Shape and dtype: all that is known of a value before it is computed. */
 export interface Spec {
@@ -35,7 +36,7 @@ export interface Node extends Spec {
 
 /** Attributes of a `data` leaf: dense row-major values. */
 export interface DataAttrs {
-  readonly data: TypedArray;
+  readonly data: Value;
 }
 
 let lastId = 0;

@@ -3,6 +3,7 @@ import { type DType, type HostArray, isFloat } from "../core/dtype.ts";
 import { ManabiError, showShape } from "../core/errors.ts";
 import { fold, type Key, seedKey } from "../core/rng.ts";
 import { type Shape, sameShape } from "../core/shape.ts";
+import { readValues } from "../core/value.ts";
 import { activeTrace, guarded } from "../graph/variable.ts";
 import { Tensor } from "../ops/tensor.ts";
 import { Variable } from "../ops/variable.ts";
@@ -121,6 +122,20 @@ export abstract class Module {
       v.cell.node = node.prim === inputPrim ? input({ shape: node.shape, dtype }) : cast(node, dtype);
       v.cell.shared = true;
       if (v.cell.node.prim !== inputPrim) evaluate([v.cell.node]);
+    }
+    return this;
+  }
+
+  /**
+   * Moves the values of all parameters and buffers to host memory, for a backend that computes there. Optimizers and
+   * averages follow by `restore(await state())`.
+   */
+  async toHost(): Promise<this> {
+    const all = [...this.variables().values()].filter((v) => v.cell.node.prim !== inputPrim);
+    const arrays = await readValues(all, evaluate(all.map((v) => v.cell.node)));
+    for (const [i, v] of all.entries()) {
+      v.cell.node = data(arrays[i]);
+      v.cell.shared = true;
     }
     return this;
   }

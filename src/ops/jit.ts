@@ -3,6 +3,7 @@ import { evaluate, isRecording } from "../backends/evaluate.ts";
 import { backend } from "../backends/select.ts";
 import type { DType, TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
+import type { Value } from "../core/value.ts";
 import type { DataAttrs, Graph, Node } from "../graph/node.ts";
 import { activeTrace, type Cell, type Trace, withTrace } from "../graph/variable.ts";
 import { data, dataPrim, input } from "../primitives/leaf.ts";
@@ -233,12 +234,12 @@ function trace(fn: (...args: never[]) => unknown, args: readonly unknown[], tens
   };
 }
 
-/** The arrays a program runs on: arguments, variables, what the host works out. */
-function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]): TypedArray[] {
+/** What a program runs on: arguments, variables, what the host works out. */
+function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]): Value[] {
   const unknown = cells.filter((c) => c.node.prim !== dataPrim).map((c) => c.node);
   if (unknown.length) evaluate(unknown);
   // Before variables get memory of their own: an argument may be the value of one.
-  const inputs: TypedArray[] = evaluate(tensors.map((t) => t.node));
+  const inputs: Value[] = evaluate(tensors.map((t) => t.node));
   for (const i of assigned) own(cells[i]);
   for (const cell of cells) inputs.push(valuesOf(cell));
   for (const read of feeds) inputs.push(read());
@@ -248,13 +249,23 @@ function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]
 function replay(program: Program, tensors: readonly Tensor[]): unknown {
   const inputs = prepare(program, tensors);
   const results = observer ? observed(program, inputs, observer) : program.executable.run(inputs);
-  for (const i of program.assigned) noteWrite(valuesOf(program.cells[i]));
+  keepUpdates(program, results);
   return program.rebuild(
     program.outputs.map(({ shape, dtype }, i) => new Tensor(data({ shape, dtype, data: results[i] }))),
   );
 }
 
-function observed(program: Program, inputs: readonly TypedArray[], listener: (run: ProgramRun) => void): TypedArray[] {
+/** The variables that a run has assigned hold what it gave, for the most part in the memory they had. */
+function keepUpdates({ cells, assigned, outputs }: Program, results: readonly Value[]): void {
+  for (const [k, i] of assigned.entries()) {
+    const cell = cells[i];
+    const value = results[outputs.length + k];
+    if (value === valuesOf(cell)) noteWrite(value);
+    else cell.node = data({ shape: cell.node.shape, dtype: cell.node.dtype, data: value });
+  }
+}
+
+function observed(program: Program, inputs: readonly Value[], listener: (run: ProgramRun) => void): Value[] {
   const { executable, parameters, cells, assigned } = program;
   if (!executable.profile) return executable.run(inputs);
   const start = performance.now();
@@ -266,12 +277,12 @@ function observed(program: Program, inputs: readonly TypedArray[], listener: (ru
   return results;
 }
 
-const valuesOf = (cell: Cell): TypedArray => (cell.node.attrs as DataAttrs).data;
+const valuesOf = (cell: Cell): Value => (cell.node.attrs as DataAttrs).data;
 
 /** Gives a cell memory that nobody else reads, since the step will write over it. */
 function own(cell: Cell): void {
   if (!cell.shared) return;
   const { shape, dtype } = cell.node;
-  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as TypedArray });
+  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as Value });
   cell.shared = false;
 }

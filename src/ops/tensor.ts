@@ -12,6 +12,7 @@ import {
 } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
+import { readNow, readValue } from "../core/value.ts";
 import type { Node } from "../graph/node.ts";
 import { broadcast, reshape, sum } from "../primitives/broadcast.ts";
 import { dot } from "../primitives/contract.ts";
@@ -67,26 +68,32 @@ export class Tensor {
 
   /** A copy of the values in row-major order; those of 16-bit floats as f32. */
   async data(): Promise<TypedArray> {
-    return this.dataSync();
+    return copyOfValues(await this.#read(), this.dtype);
   }
-  /** `data()` where the backend can wait without yielding. */
+  /** `data()` where the backend can wait without yielding; throws where values lie on a device. */
   dataSync(): TypedArray {
-    const [stored] = evaluate([this.node]);
-    const values = loadValues(stored, this.dtype);
-    return values === stored ? (stored.slice() as TypedArray) : values;
+    return copyOfValues(readNow(evaluate([this.node])[0], "await tensor.data()"), this.dtype);
   }
   /** The value of a tensor with one element. */
   async item(): Promise<number> {
-    return this.itemSync();
+    this.#mustBeOne();
+    return loadValues(await this.#read(), this.dtype)[0];
   }
+  /** `item()` where the backend can wait without yielding; throws where the value lies on a device. */
   itemSync(): number {
-    if (this.size !== 1)
-      throw new ShapeError(`item: takes a tensor with one element, this one is ${showShape(this.shape)}`);
-    return loadValues(evaluate([this.node])[0], this.dtype)[0];
+    this.#mustBeOne();
+    return loadValues(readNow(evaluate([this.node])[0], "await tensor.item()"), this.dtype)[0];
   }
   /** Shape, dtype and a copy of the values as they are stored: 16-bit floats as their patterns. */
   async host(): Promise<HostArray> {
-    return { shape: this.shape, dtype: this.dtype, data: evaluate([this.node])[0].slice() as TypedArray };
+    return { shape: this.shape, dtype: this.dtype, data: (await this.#read()).slice() as TypedArray };
+  }
+  async #read(): Promise<TypedArray> {
+    return readValue(evaluate([this.node])[0]);
+  }
+  #mustBeOne(): void {
+    if (this.size !== 1)
+      throw new ShapeError(`item: takes a tensor with one element, this one is ${showShape(this.shape)}`);
   }
   toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
@@ -488,6 +495,11 @@ export class Tensor {
 }
 
 // What the methods are made of
+
+function copyOfValues(stored: TypedArray, dtype: DType): TypedArray {
+  const values = loadValues(stored, dtype);
+  return values === stored ? (stored.slice() as TypedArray) : values;
+}
 
 function toFloat(x: Tensor): Tensor {
   return isFloat(x.dtype) ? x : x.cast("f32");

@@ -67,9 +67,10 @@ export class Ema implements Stateful {
       throw new ManabiError(`ema: ${verb} inside of apply(), where the averages are the model's values`);
   }
 
-  state(): StateTree {
+  async state(): Promise<StateTree> {
     this.#mustNotBeSwapped("state");
-    return { step: this.#step, averages: stateOf(this.#averages()) };
+    const step = this.#step;
+    return { step, averages: await stateOf(this.#averages()) };
   }
   layout(): StateLayout {
     return { step: this.#step, averages: layoutOf(this.#averages()) };

@@ -2,6 +2,7 @@ import { evaluate } from "../backends/evaluate.ts";
 import { computeDType, type DType, filledArray, promote, storeValues } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
+import { readNow } from "../core/value.ts";
 import { activeTrace } from "../graph/variable.ts";
 import type { Stateful, StateLayout, StateTree } from "../io/state.ts";
 import type { Gradients, Parametrized } from "../ops/grad.ts";
@@ -165,9 +166,8 @@ export class Optimizer implements Stateful {
     const shape = [this.#scales.length * names.length];
     const values = hostValues({ shape, dtype: this.#dtype }, () => {
       const lr = this.#schedule(this.#step++);
-      // The schedule follows the course of training, the rule's corrections the updates that were done. Reading the
-      // count waits for nothing: the step before this one is over.
-      const t = this.#step - evaluate([this.#skipped.cell.node])[0][0];
+      // The schedule follows the course of training, the rule's corrections the updates that were done.
+      const t = this.#step - this.#skippedSoFar();
       return storeValues(
         this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s))),
         this.#dtype,
@@ -177,9 +177,17 @@ export class Optimizer implements Stateful {
       Object.fromEntries(names.map((name, i) => [name, values.select(0, scale * names.length + i).cast(dtype)]));
   }
 
+  /** Updates that were skipped. Reading the count waits for nothing: the step before this one is over. */
+  #skippedSoFar(): number {
+    if (!this.#options.scaler) return 0;
+    const [count] = evaluate([this.#skipped.cell.node]);
+    return readNow(count, "a gradScaler, which is for f16, needs a backend in host memory; train without it")[0];
+  }
+
   /** Step count, slots by parameter, and the scaler if there is one; the parameters are the model's state. */
-  state(): StateTree {
-    return { rule: this.rule.name, step: this.#step, ...stateOf(this.#saved()) };
+  async state(): Promise<StateTree> {
+    const step = this.#step;
+    return { rule: this.rule.name, step, ...(await stateOf(this.#saved())) };
   }
   layout(): StateLayout {
     return { rule: this.rule.name, step: this.#step, ...layoutOf(this.#saved()) };

@@ -81,7 +81,7 @@ export class GradScaler implements Stateful {
     if (!activeTrace()) evaluate([this.#scale.cell.node, this.#growthTracker.cell.node]);
   }
 
-  state(): StateTree {
+  state(): Promise<StateTree> {
     return stateOf(this.variables());
   }
   layout(): StateLayout {

@@ -1,6 +1,7 @@
 import { evaluate } from "../backends/evaluate.ts";
 import { ManabiError, showShape } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
+import { readValues } from "../core/value.ts";
 import { isHostArray, type StateLayout, type StateLeaf, type StateTree } from "../io/state.ts";
 import { fromHost } from "../ops/tensor.ts";
 import { Variable } from "../ops/variable.ts";
@@ -15,9 +16,14 @@ const mapTree = <T>(tree: VariableTree, fn: (v: Variable) => T): { [key: string]
     Object.entries(tree).map(([key, v]) => [key, v instanceof Variable ? fn(v) : (mapTree(v, fn) as T)]),
   );
 
-/** The present values; the arrays are live until the next step. */
-export const stateOf = (tree: VariableTree): StateTree =>
-  mapTree(tree, (v) => ({ shape: v.shape, dtype: v.dtype, data: evaluate([v.node])[0] }));
+/** The present values; those in host memory are live until the next step. */
+export async function stateOf(tree: VariableTree): Promise<StateTree> {
+  const variables: Variable[] = [];
+  mapTree(tree, (v) => variables.push(v));
+  // Evaluated before anything is awaited: all values are of the same moment.
+  const arrays = await readValues(variables, evaluate(variables.map((v) => v.node)));
+  return mapTree(tree, (v) => arrays[variables.indexOf(v)]);
+}
 
 export const layoutOf = (tree: VariableTree): StateLayout => mapTree(tree, ({ shape, dtype }) => ({ shape, dtype }));
 

@@ -1,6 +1,7 @@
 import { arrayType, type DType, storedValue } from "../core/dtype.ts";
 import { ShapeError, showShape } from "../core/errors.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
+import { isOnHost } from "../core/value.ts";
 import { type DataAttrs, makeNode, type Node, type Primitive, type Spec } from "../graph/node.ts";
 
 export interface ConstantAttrs extends Spec {
@@ -26,9 +27,9 @@ export const dataPrim: Primitive<DataAttrs & Spec> = {
   infer(_, { shape, dtype, data }) {
     if (data.length !== sizeOf(shape))
       throw new ShapeError(`tensor: ${data.length} values do not fill shape ${showShape(shape)} (${sizeOf(shape)})`);
-    if (!(data instanceof arrayType(dtype)))
+    if (isOnHost(data) ? !(data instanceof arrayType(dtype)) : data.dtype !== dtype)
       throw new ShapeError(
-        `tensor: ${dtype} is stored in a ${arrayType(dtype).name}, got a ${data.constructor.name}; convert the values`,
+        `tensor: ${dtype} is stored in a ${arrayType(dtype).name}, got ${isOnHost(data) ? `a ${data.constructor.name}` : data.dtype}; convert the values`,
       );
     return { shape, dtype };
   },
@@ -47,7 +48,7 @@ export const constant = (value: number, shape: Shape, dtype: DType): Node =>
 export const iota = (shape: Shape, axis: number, dtype: DType = "i32"): Node =>
   makeNode(iotaPrim, [], { shape, axis, dtype });
 
-/** Host values as a leaf; the array is held, not copied. */
+/** Values as a leaf; they are held, not copied. */
 export const data = (attrs: DataAttrs & Spec): Node => makeNode(dataPrim, [], attrs);
 
 /** A placeholder of a trace. */

@@ -1,6 +1,7 @@
 import { evaluate } from "../backends/evaluate.ts";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
+import { readValues } from "../core/value.ts";
 import { DataLoader } from "../data/loader.ts";
 import { isHostArray, type Stateful, type StateLayout, type StateTree } from "../io/state.ts";
 import { Module } from "../nn/module.ts";
@@ -22,10 +23,11 @@ export function statefulOf(part: Part): Stateful {
 /** Parameters and buffers under their checkpoint keys. */
 function moduleState(module: Module): Stateful {
   return {
-    state() {
+    async state() {
       const named = [...module.variables()];
-      const values = evaluate(named.map(([, { node }]) => node));
-      return Object.fromEntries(named.map(([name, { shape, dtype }], i) => [name, { shape, dtype, data: values[i] }]));
+      const variables = named.map(([, v]) => v);
+      const arrays = await readValues(variables, evaluate(variables.map(({ node }) => node)));
+      return Object.fromEntries(named.map(([name], i) => [name, arrays[i]]));
     },
     layout: () =>
       Object.fromEntries([...module.variables()].map(([name, { shape, dtype }]) => [name, { shape, dtype }])),
@@ -48,7 +50,10 @@ function generatorState({ state: variable }: Generator): Stateful {
   const { shape, dtype } = variable;
   const layout: StateLayout = { state: { shape, dtype } };
   return {
-    state: () => ({ state: { shape, dtype, data: evaluate([variable.node])[0] } }),
+    async state() {
+      const [state] = await readValues([variable], evaluate([variable.node]));
+      return { state };
+    },
     layout: () => layout,
     restore({ state }) {
       if (!isHostArray(state)) throw new FormatError("the state of a random stream is missing");

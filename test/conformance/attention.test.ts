@@ -126,7 +126,7 @@ function specialCases(dtype: DType): ConformanceCase[] {
   ];
 }
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`attention, ${backend.name}`, () => {
     for (const dtype of ["f32", "f64"] as const) {
       test(`sizes, ${dtype}`, () => assertConforms(backend, plainCases(dtype)));

@@ -68,7 +68,7 @@ function gradientCases(dtype: DType, order: number): ConformanceCase[] {
   );
 }
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`${backend.name} against the reference`, () => {
     for (const dtype of dtypes) test(`values in ${dtype}`, () => assertConforms(backend, valueCases(dtype)));
     for (const dtype of ["f64", "f32", "f16", "bf16"] as const)

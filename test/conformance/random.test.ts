@@ -13,7 +13,7 @@ const graphs = (first: number, float: "f32" | "f64" | "f16" | "bf16", steps: num
     outputs: new GraphSampler(first + i, float).sample(steps),
   }));
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`random graphs on ${backend.name}`, () => {
     for (let k = 0; k < 4; k++)
       test(`f64, batch ${k}`, () => assertConforms(backend, graphs(k * perProgram, "f64", 6 + 4 * k)));

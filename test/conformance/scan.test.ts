@@ -148,7 +148,7 @@ const all: ConformanceCase[] = [
   },
 ];
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`loops on ${backend.name}`, () => {
     test("values and gradients", () => assertConforms(backend, all));
   });

@@ -1,12 +1,12 @@
 /** Lazy evaluation: what is computed once, what is kept while gradients may be taken, and what is let go. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
 import { setBackend } from "../../src/backends/select.ts";
 import { reachable } from "../../src/graph/node.ts";
 import { grad, stopGradient, valueAndGrad, vjp } from "../../src/ops/grad.ts";
 import { scan } from "../../src/ops/scan.ts";
 import { concatenate, fromHost, type Tensor, tensor } from "../../src/ops/tensor.ts";
+import { evaluateNow } from "../support/evaluate.ts";
 
 before(() => setBackend("reference"));
 after(() => setBackend("auto"));
@@ -22,15 +22,15 @@ describe("evaluation", () => {
     assert.deepEqual(list(y), [3, 5]);
     assert.equal(y.node.prim.name, "data");
     assert.deepEqual(y.node.inputs, []);
-    const [first] = evaluate([y.node]);
-    assert.equal(evaluate([y.node])[0], first);
+    const [first] = evaluateNow([y.node]);
+    assert.equal(evaluateNow([y.node])[0], first);
     assert.deepEqual(list(y.add(x)), [4, 7]);
   });
 
   test("nodes that are asked for together are one program, whatever depends on what", () => {
     const x = vec(1, 2, 3);
     const [y, z] = [x.square(), x.square().sum()];
-    const [a, b, again] = evaluate([y.node, z.node, y.node]);
+    const [a, b, again] = evaluateNow([y.node, z.node, y.node]);
     assert.deepEqual([Array.from(a), Array.from(b)], [[1, 4, 9], [14]]);
     assert.equal(again, a);
   });

@@ -1,11 +1,11 @@
 /** Runs golden cases on every backend in both precisions, and compares outputs, gradients and updated buffers. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
 import { backendStatus, setBackend } from "../../src/backends/select.ts";
 import { arrayType, type HostArray, isFloat, type TypedArray } from "../../src/core/dtype.ts";
 import { valueAndGrad } from "../../src/ops/grad.ts";
 import { fromHost, type Tensor } from "../../src/ops/tensor.ts";
+import { evaluateNow } from "../support/evaluate.ts";
 import { readJson, readTensors, relativeError } from "./fixture.ts";
 
 /** One entry of <family>.json; `Attrs` are the options of the call. */
@@ -96,7 +96,7 @@ export function claimsOf(
 export function check({ what, got, want }: Claim, precision: Precision): void {
   assert.deepEqual([...got.shape], [...want.shape], `shape of ${what}`);
   assert.equal(got.dtype, isFloat(want.dtype) ? precision : want.dtype, `dtype of ${what}`);
-  const [values] = evaluate([got.node]);
+  const [values] = evaluateNow([got.node]);
   if (!isFloat(want.dtype)) assert.deepEqual([...values], [...want.data], what);
   else {
     const error = relativeError(values, want.data);
@@ -132,7 +132,7 @@ export async function testFamily<C extends GoldenCase<unknown>>(
             }
           const all = [...claims.values()].flatMap((list) => (list instanceof Error ? [] : list));
           try {
-            evaluate(all.map(({ got }) => got.node));
+            evaluateNow(all.map(({ got }) => got.node));
           } catch {
             // Each test evaluates what it claims, so the case at fault shows itself.
           }

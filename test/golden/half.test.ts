@@ -1,12 +1,12 @@
 /** Operations in bf16 and f16, networks under autocast, and dynamic loss scaling against PyTorch. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
 import { backendStatus, setBackend } from "../../src/backends/select.ts";
 import { type HalfDType, type HostArray, isFloat, loadValues } from "../../src/core/dtype.ts";
 import * as m from "../../src/index.ts";
 import { LSTM } from "../../src/nn/index.ts";
 import { adamW, gradScaler, optimizer, sgd } from "../../src/optim/index.ts";
+import { evaluateNow } from "../support/evaluate.ts";
 import type { GoldenCase } from "./cases.ts";
 import { readJson, readTensors, relativeError } from "./fixture.ts";
 
@@ -144,7 +144,7 @@ function claims(
 function check({ what, got, want }: Claim, allowed: number): void {
   assert.deepEqual([...got.shape], [...want.shape], `shape of ${what}`);
   assert.equal(got.dtype, want.dtype, `dtype of ${what}`);
-  const [values, expected] = [loadValues(evaluate([got.node])[0], got.dtype), loadValues(want.data, want.dtype)];
+  const [values, expected] = [loadValues(evaluateNow([got.node])[0], got.dtype), loadValues(want.data, want.dtype)];
   if (!isFloat(want.dtype)) assert.deepEqual(values, expected, what);
   else {
     const error = relativeError(values, expected);
@@ -171,7 +171,7 @@ async function family(
             c,
             claims(c, stored, (inputs) => around(c, () => table[c.kind](inputs))),
           );
-        evaluate([...all.values()].flat().map(({ got }) => got.node));
+        evaluateNow([...all.values()].flat().map(({ got }) => got.node));
       });
       for (const c of cases)
         test(c.name, () => {
@@ -195,7 +195,7 @@ describe("gradient scaler", async () => {
   for (const { name: backend, works } of backendStatus())
     for (const jitted of [true, false])
       for (const { kind, attrs } of cases)
-        test(`${kind} on ${backend}${jitted ? ", jitted" : ""}`, { skip: !works }, () => {
+        test(`${kind} on ${backend}${jitted ? ", jitted" : ""}`, { skip: !works }, async () => {
           setBackend(backend);
           const weight = m.variable(m.tensor(start.slice()));
           const scaler = gradScaler({ initScale: 2 ** 10, growthInterval: 4 });
@@ -205,15 +205,15 @@ describe("gradient scaler", async () => {
           const step = jitted ? m.jit(update) : update;
           const [path, scales, trackers]: number[][] = [[], [], []];
           let faults = 0;
-          overflow.forEach((over, t) => {
+          for (const [t, over] of overflow.entries()) {
             const g = grads.slice(t * size, (t + 1) * size);
             if (over) g[2] = bad[faults++ % 3];
             step(m.tensor(g));
-            path.push(...evaluate([weight.node])[0]);
+            path.push(...evaluateNow([weight.node])[0]);
             scales.push(scaler.value.itemSync());
-            const { growthTracker } = scaler.state() as unknown as Record<string, HostArray>;
+            const { growthTracker } = (await scaler.state()) as unknown as Record<string, HostArray>;
             trackers.push(growthTracker.data[0]);
-          });
+          }
           assert.deepEqual(scales, [...host(`${kind}/scale`)]);
           assert.deepEqual(trackers, [...host(`${kind}/tracker`)]);
           const error = relativeError(path, host(`${kind}/weight`));

@@ -1,10 +1,10 @@
 /** Twenty steps of every optimizer against PyTorch, in one jitted step as users write it. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
 import { backendStatus, setBackend } from "../../src/backends/select.ts";
 import { jit, type Variable, valueAndGrad, variable } from "../../src/index.ts";
 import { adagrad, adam, adamW, ema, lamb, optimizer, type Rule, rmsprop, sgd } from "../../src/optim/index.ts";
+import { evaluateNow } from "../support/evaluate.ts";
 import { type Precision, Stored, tolerance } from "./cases.ts";
 import { readJson, readTensors, relativeError } from "./fixture.ts";
 
@@ -51,13 +51,13 @@ async function follow(c: OptimizerCase, precision: Precision): Promise<void> {
   for (let t = 0; t < paths[0].want.shape[0]; t++) {
     step();
     parameters.forEach(([, p], i) => {
-      paths[i].got.push(...evaluate([p.node])[0]);
+      paths[i].got.push(...evaluateNow([p.node])[0]);
     });
   }
   for (const { key, got, want } of paths) compare(`path of ${key}`, got, want.data, precision);
   await average?.apply(() => {
     for (const [key, p] of parameters)
-      compare(`average of ${key}`, evaluate([p.node])[0], stored.host(`ema/${key}`).data, precision);
+      compare(`average of ${key}`, evaluateNow([p.node])[0], stored.host(`ema/${key}`).data, precision);
   });
 }
 

@@ -1,11 +1,11 @@
 /** ResNets against torchvision, and the CIFAR ones against a PyTorch reference: keys, logits, gradients. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
 import type { BackendName } from "../../src/backends/provider.ts";
 import { backendStatus, setBackend } from "../../src/backends/select.ts";
 import { crossEntropy, tensor, valueAndGrad } from "../../src/index.ts";
 import { ResNet, variants } from "../../src/models/resnet.ts";
+import { evaluateNow } from "../support/evaluate.ts";
 import type { Precision } from "./cases.ts";
 import { readJson, readTensors, relativeError } from "./fixture.ts";
 import { generate, images, summary } from "./generated.ts";
@@ -42,7 +42,7 @@ const tolerance = { f32: 1e-4, f64: 1e-10 };
 
 function checkLogits(name: Name, mode: "eval" | "train", size: number, precision: Precision): void {
   const model = generate(new ResNet(variants[name]), precision).train(mode === "train");
-  const [logits] = evaluate([model.forward(images(2, size, precision)).node]);
+  const [logits] = evaluateNow([model.forward(images(2, size, precision)).node]);
   const error = relativeError(logits, stored(`${name}/${mode}${size}`));
   assert.ok(error <= tolerance[precision], `relative error ${error.toExponential(2)}`);
 }
@@ -54,7 +54,7 @@ function checkGradients(name: Name, batch: number, size: number, precision: Prec
   const classes = model.config.numClasses;
   const labels = tensor(Int32Array.from({ length: batch }, (_, n) => (7 * n) % classes));
   const [loss, gradients] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), labels));
-  const [lossValue, ...values] = evaluate([loss, ...gradients.values()].map((t) => t.node));
+  const [lossValue, ...values] = evaluateNow([loss, ...gradients.values()].map((t) => t.node));
 
   const limit = tolerance[precision];
   const lossError = relativeError(lossValue, stored(`${name}/loss`));

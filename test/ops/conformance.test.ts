@@ -72,7 +72,7 @@ function conformanceCase(name: string, [fn, ...shapes]: Large): ConformanceCase 
   return { name, outputs: [out, ...grads].map((t) => t.node), scale: 1 };
 }
 
-for (const backend of backendsUnderTest())
+for (const backend of await backendsUnderTest())
   describe(`composites on ${backend.name}`, () => {
     test("values and gradients", () => {
       assertConforms(

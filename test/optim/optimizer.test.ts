@@ -204,10 +204,10 @@ test("averages take the place of the values only inside of apply", async () => {
   problem.weight.assign(problem.weight.add(1));
   problem.bias.assign(problem.bias.add(1));
   average.update();
-  await average.apply(() => {
+  await average.apply(async () => {
     for (const [i, v] of problem.values().entries()) assert.ok(Math.abs(v - start[i] - 0.5) < 1e-6);
     assert.throws(() => average.update(), /update inside of apply/);
-    assert.throws(() => average.state(), /state inside of apply/);
+    await assert.rejects(average.state(), /state inside of apply/);
   });
   for (const [i, v] of problem.values().entries()) assert.ok(Math.abs(v - start[i] - 1) < 1e-6);
   await assert.rejects(

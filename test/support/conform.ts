@@ -4,8 +4,10 @@ import { nativeBackend } from "../../src/backends/native/index.ts";
 import { reference } from "../../src/backends/reference/index.ts";
 import { type DType, loadValues, type TypedArray } from "../../src/core/dtype.ts";
 import { showShape } from "../../src/core/errors.ts";
+import { readValue } from "../../src/core/value.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { printGraph } from "../../src/graph/print.ts";
+import { webgpuUnderTest } from "./webgpu.ts";
 
 /** What a backend must compute as the reference does. */
 export interface ConformanceCase {
@@ -17,9 +19,10 @@ export interface ConformanceCase {
 }
 
 /** Every backend that works on this machine, but for the reference. */
-export function backendsUnderTest(): Backend[] {
+export async function backendsUnderTest(): Promise<Backend[]> {
   const native = nativeBackend();
-  return native ? [native] : [];
+  const webgpu = await webgpuUnderTest();
+  return [...(native ? [native] : []), ...(webgpu ? [webgpu] : [])];
 }
 
 /**
@@ -33,9 +36,9 @@ const tolerances: Partial<Record<DType, number>> = { f32: 1e-5, f64: 1e-11, f16:
  * Runs all cases as one program, since each native program costs a call of the C compiler, and compares them with the
  * reference. The error lists every case that differs, and the graph of the first.
  */
-export function assertConforms(backend: Backend, cases: readonly ConformanceCase[]): void {
-  const want = run(reference, cases);
-  const got = run(backend, cases);
+export async function assertConforms(backend: Backend, cases: readonly ConformanceCase[]): Promise<void> {
+  const want = await run(reference, cases);
+  const got = await run(backend, cases);
   const wrong = cases.flatMap((c, i) => {
     const difference = firstDifference(c, got[i], want[i]);
     return difference ? [{ c, difference }] : [];
@@ -43,7 +46,7 @@ export function assertConforms(backend: Backend, cases: readonly ConformanceCase
   if (wrong.length === 0) return;
   const [{ c }] = wrong;
   const list = wrong.map(({ c, difference }) => `  ${c.name}: ${difference}`).join("\n");
-  const alone = firstDifference(c, run(backend, [c])[0], run(reference, [c])[0]);
+  const alone = firstDifference(c, (await run(backend, [c]))[0], (await run(reference, [c]))[0]);
   assert.fail(
     `${backend.name} differs from the reference in ${wrong.length} of ${cases.length} cases:\n${list}\n` +
       `${c.name} ${alone ? `differs on its own too: ${alone}` : "is right on its own"}\n` +
@@ -51,9 +54,15 @@ export function assertConforms(backend: Backend, cases: readonly ConformanceCase
   );
 }
 
-function run(backend: Backend, cases: readonly ConformanceCase[]): TypedArray[][] {
-  const outputs = cases.flatMap((c) => c.outputs);
-  const values = backend.compile({ inputs: [], outputs, updates: [] }).run([]);
+/** Values of nodes without inputs on a backend, in host memory. */
+export const valuesOn = (backend: Backend, outputs: readonly Node[]): Promise<TypedArray[]> =>
+  Promise.all(backend.compile({ inputs: [], outputs, updates: [] }).run([]).map(readValue));
+
+async function run(backend: Backend, cases: readonly ConformanceCase[]): Promise<TypedArray[][]> {
+  const values = await valuesOn(
+    backend,
+    cases.flatMap((c) => c.outputs),
+  );
   let next = 0;
   return cases.map((c) => c.outputs.map(({ dtype }) => loadValues(values[next++], dtype)));
 }

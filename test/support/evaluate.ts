@@ -1,6 +1,8 @@
+import { evaluate as evaluateNodes } from "../../src/backends/evaluate.ts";
 import { reference } from "../../src/backends/reference/index.ts";
-import { type DType, loadValues, storeValues } from "../../src/core/dtype.ts";
+import { type DType, loadValues, storeValues, type TypedArray } from "../../src/core/dtype.ts";
 import type { Shape } from "../../src/core/shape.ts";
+import { readNow } from "../../src/core/value.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { data } from "../../src/primitives/leaf.ts";
 
@@ -17,3 +19,7 @@ export function evaluate(node: Node): number[] {
   const [values] = reference.compile({ inputs: [], outputs: [node], updates: [] }).run([]);
   return Array.from(loadValues(values, node.dtype));
 }
+
+/** Values of nodes on the backend in use, which computes in host memory. */
+export const evaluateNow = (nodes: readonly Node[]): TypedArray[] =>
+  evaluateNodes(nodes).map((value) => readNow(value, "this test is for backends in host memory"));

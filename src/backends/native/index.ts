@@ -7,7 +7,8 @@ import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
 import { arrayType, byteSize, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
-import type { DataAttrs, Graph } from "../../graph/node.ts";
+import { hostInputs } from "../../core/value.ts";
+import type { DataAttrs, Graph, Node } from "../../graph/node.ts";
 import type { Backend, Executable } from "../backend.ts";
 import { whenChanged } from "../refresh.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
@@ -18,7 +19,7 @@ import { buildKernels, findToolchain, type Toolchain } from "./toolchain.ts";
 /** What the native backend computes in. */
 export const nativeDTypes: ReadonlySet<DType> = new Set(dtypes);
 
-export interface NativeBackend extends Backend {
+export interface NativeBackend extends Backend<TypedArray> {
   readonly runtime: Runtime;
   readonly toolchain: Toolchain;
   /** Whether the processor multiplies bf16, so that matrix precision `medium` differs from `highest`. */
@@ -65,7 +66,7 @@ class Arena {
   }
 }
 
-function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Arena): Executable {
+function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Arena): Executable<TypedArray> {
   const { instructions, outputs } = schedule(simplify(graph));
   const packedSize = ({ name, params }: OpInstruction) => runtime.packedSize(name, params);
   const { once, always: rest } = hoist(instructions, new Set(graph.constants), packedSize);
@@ -98,17 +99,19 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
     return { bytes: plan.bytes, launch: makeLaunch(tape, results, plan.bytes, arena, kept) };
   };
   const { bytes, launch } = launcher(always, outputs);
-  const prepare = once.length ? launcher(once, []).launch : null;
-  const refresh = prepare ? whenChanged(once, (inputs) => prepare(inputs, runtime.run)) : () => {};
+  const keep = once.length ? launcher(once, []).launch : null;
+  const refresh = keep ? whenChanged<TypedArray>(once, (inputs) => void keep(inputs, runtime.run)) : () => {};
   let facts: readonly InstructionFacts[] | null = null;
   return {
     arenaBytes: bytes,
-    run(inputs) {
+    run(values) {
+      const inputs = hostInputs("native", values);
       refresh(inputs);
       return launch(inputs, runtime.run);
     },
     describe: () => (once.length ? `once:\n${printSchedule(once)}\nalways:\n` : "") + printSchedule(always),
-    profile(inputs) {
+    profile(values) {
+      const inputs = hostInputs("native", values);
       refresh(inputs);
       facts ??= factsOf(always);
       const seconds = new Float64Array(facts.length);
@@ -138,7 +141,7 @@ function makeLaunch(
     );
   const [inArena, inInputs, inOutputs] = [ofKind("arena"), ofKind("input"), ofKind("output")];
   const held = ofKind("held").map(({ slot, source: { buffer, offset } }) => {
-    const data = buffer.place.kind === "data" ? (buffer.place.node.attrs as DataAttrs).data : keptArray(kept, buffer);
+    const data = buffer.place.kind === "data" ? heldArray(buffer.place.node) : keptArray(kept, buffer);
     slots[slot] = addressOf(data) + BigInt(offset);
     return data;
   });
@@ -166,6 +169,9 @@ function makeLaunch(
     return results;
   };
 }
+
+/** The values of a leaf. */
+const heldArray = (node: Node): TypedArray => hostInputs("native", [(node.attrs as DataAttrs).data])[0];
 
 /** The memory of a kept buffer, which every part of its program shares. */
 function keptArray(kept: Map<Buffer, TypedArray>, buffer: Buffer): TypedArray {

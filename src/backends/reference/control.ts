@@ -2,6 +2,7 @@ import { loadValues, storedValue, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { threefry2x32 } from "../../core/rng.ts";
 import { sizeOf } from "../../core/shape.ts";
+import { hostInputs } from "../../core/value.ts";
 import { scanOutputs } from "../../primitives/control.ts";
 import { around, empty, type Kernels } from "./kernel.ts";
 
@@ -20,7 +21,7 @@ export const control = {
     return out;
   },
 
-  data: ({ node, attrs: { data } }) => loadValues(data, node.dtype),
+  data: ({ node, attrs: { data } }) => loadValues(hostInputs("reference", [data])[0], node.dtype),
 
   input({ node: { dtype, shape } }) {
     throw new ManabiError(

@@ -1,6 +1,7 @@
 import { arrayType, dtypes, isHalf, loadValues, storeValues, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError, showShape } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
+import { hostInputs } from "../../core/value.ts";
 import { type DataAttrs, type Node, reachable } from "../../graph/node.ts";
 import { printGraph } from "../../graph/print.ts";
 import { dataPrim } from "../../primitives/leaf.ts";
@@ -11,16 +12,20 @@ import { makeProgram } from "./program.ts";
  * Plain loops over the nodes, f64 arithmetic rounded to each node's dtype, to 16 bits by way of f32: the oracle of the
  * other backends, and what runs where there is no compiler.
  */
-export const reference: Backend = {
+export const reference: Backend<TypedArray> = {
   name: "reference",
   key: "reference",
   dtypes: new Set(dtypes),
   compile(graph) {
     const program = makeProgram(graph);
     const leaves = reachable(graph.outputs).filter((node) => node.prim === dataPrim);
-    const held = leaves.map((node) => (node.attrs as DataAttrs).data);
+    const held = hostInputs(
+      "reference",
+      leaves.map((node) => (node.attrs as DataAttrs).data),
+    );
     return {
-      run(inputs) {
+      run(given) {
+        const inputs = hostInputs("reference", given);
         checkInputs(graph.inputs, inputs);
         const taken = new Set([...inputs, ...held]);
         const values = inputs.map((array, i) => loadValues(array, graph.inputs[i].dtype));

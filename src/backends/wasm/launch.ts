@@ -2,6 +2,7 @@ import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import type { MemoryPlan } from "../../compiler/plan.ts";
 import { writes } from "../../compiler/updates.ts";
 import { arrayType, byteSize, type TypedArray } from "../../core/dtype.ts";
+import { hostInputs } from "../../core/value.ts";
 import type { DataAttrs } from "../../graph/node.ts";
 import type { Step } from "./calls.ts";
 import type { Engine } from "./engine.ts";
@@ -146,7 +147,8 @@ export class Launch {
       address = memory.alloc(bytesOf(buffer), "constants");
       memory.freeWith(owner, address, bytesOf(buffer));
       kept.set(buffer, address);
-      if (buffer.place.kind === "data") memory.write(address, (buffer.place.node.attrs as DataAttrs).data);
+      if (buffer.place.kind === "data")
+        memory.write(address, hostInputs("wasm", [(buffer.place.node.attrs as DataAttrs).data])[0]);
     }
     return address;
   }

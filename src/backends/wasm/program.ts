@@ -5,6 +5,8 @@ import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import { hostInputs } from "../../core/value.ts";
 import type { Graph } from "../../graph/node.ts";
 import type { Executable } from "../backend.ts";
 import { whenChanged } from "../refresh.ts";
@@ -26,16 +28,18 @@ export function compile(graph: Graph, engine: Engine): Executable {
     new Launch(engine, { ...{ instructions: list, steps, results, constants, kept, owner }, plan: planMemory(list) });
   const launch = make(always, rest, outputs);
   const prepare = once.length ? make(once, first, []) : null;
-  const refresh = prepare ? whenChanged(once, (inputs) => prepare.run(inputs, null)) : () => {};
+  const refresh = prepare ? whenChanged<TypedArray>(once, (inputs) => prepare.run(inputs, null)) : () => {};
   let facts: readonly InstructionFacts[] | null = null;
   return {
     arenaBytes: launch.temporaryBytes,
-    run(inputs) {
+    run(values) {
+      const inputs = hostInputs("wasm", values);
       refresh(inputs);
       return launch.run(inputs, null);
     },
     describe: () => (once.length ? `once:\n${printSchedule(once)}\nalways:\n` : "") + printSchedule(always),
-    profile(inputs) {
+    profile(values) {
+      const inputs = hostInputs("wasm", values);
       refresh(inputs);
       facts ??= factsOf(always);
       const seconds = new Float64Array(facts.length);

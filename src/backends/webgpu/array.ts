@@ -1,0 +1,44 @@
+import { byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
+import type { DeviceArray } from "../../core/value.ts";
+import type { Device } from "./device.ts";
+import { elementBytes } from "./wgsl/scalar.ts";
+
+/** Smaller ones weigh nothing beside the objects that stand for them. */
+const heavy = 1 << 14;
+
+const finalizers = new FinalizationRegistry<() => void>((free) => free());
+
+/** Values in a buffer of a GPU, from its beginning, four bytes each. */
+export class GpuArray implements DeviceArray {
+  readonly backend = "webgpu";
+  readonly dtype: DType;
+  readonly length: number;
+  readonly device: Device;
+  readonly buffer: GPUBuffer;
+  /**
+   * Never touched, so it takes no memory; but it lets the garbage collector, which knows nothing of the GPU's memory,
+   * see how much this object holds, and so collect dead ones in time.
+   */
+  readonly ballast: ArrayBuffer | null;
+
+  constructor(device: Device, dtype: DType, length: number) {
+    this.device = device;
+    this.dtype = dtype;
+    this.length = length;
+    const bytes = length * elementBytes;
+    const buffer = device.pool.take(bytes);
+    this.buffer = buffer;
+    this.ballast = bytes < heavy ? null : new ArrayBuffer(bytes);
+    finalizers.register(this, () => device.pool.give(buffer));
+  }
+
+  get byteLength(): number {
+    return this.length * byteSize(this.dtype);
+  }
+  read(): Promise<TypedArray> {
+    return this.device.download(this);
+  }
+  slice(): GpuArray {
+    return this.device.copy(this);
+  }
+}

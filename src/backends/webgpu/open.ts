@@ -1,0 +1,62 @@
+import { ManabiError } from "../../core/errors.ts";
+import { Device } from "./device.ts";
+
+/** How the device is chosen. */
+export interface WebGpuOptions {
+  /** Where adapters come from; by default `navigator.gpu`, else the `webgpu` package. */
+  readonly gpu?: GPU;
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+/** Limits that are taken as large as the adapter has them; all others stay WebGPU's defaults. */
+const generous = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+] as const;
+
+/** The name of the package with Dawn; a variable, so that bundles for the browser leave it out. */
+const dawn: string = "webgpu";
+
+/** Opens a device, or throws an error that says what is missing and what helps. */
+export async function openDevice({ gpu, powerPreference = "high-performance" }: WebGpuOptions): Promise<Device> {
+  const from = gpu ?? (await findGpu());
+  const adapter = await from.requestAdapter({ powerPreference }).catch((error: Error) => {
+    throw new ManabiError(`WebGPU gave no adapter: ${error.message}`);
+  });
+  if (!adapter)
+    throw new ManabiError(
+      "WebGPU finds no adapter: the GPU has no driver that it takes, or there is no GPU. On Linux it needs Vulkan " +
+        "(Debian, Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, or the vendor's driver); a GPU in software is " +
+        "used where VK_ICD_FILENAMES names one, such as SwiftShader's vk_swiftshader_icd.json of Debian's chromium",
+    );
+  const requiredLimits = Object.fromEntries(generous.map((name) => [name, adapter.limits[name]]));
+  const { vendor, architecture, description } = adapter.info;
+  const name = [description, vendor, architecture].filter(Boolean).join(", ") || "adapter without a name";
+  try {
+    return new Device(await adapter.requestDevice({ requiredLimits }), name, from);
+  } catch (error) {
+    throw new ManabiError(`WebGPU gave no device on ${name}: ${(error as Error).message}`);
+  }
+}
+
+async function findGpu(): Promise<GPU> {
+  const here = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
+  if (here) return here;
+  if (typeof process === "undefined")
+    throw new ManabiError(
+      "this browser has no WebGPU (navigator.gpu), or the page is not served over https or from localhost; the wasm " +
+        "backend needs neither",
+    );
+  let loaded: { readonly create: (options: readonly string[]) => GPU };
+  try {
+    loaded = await import(dawn);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND")
+      throw new ManabiError("Node.js has no WebGPU of its own; npm install webgpu adds Dawn (132 MB)");
+    throw new ManabiError(`the package webgpu does not load here: ${message}`);
+  }
+  return loaded.create([]);
+}

@@ -1,0 +1,169 @@
+import { hoist } from "../../compiler/hoist.ts";
+import type { Buffer, Instruction } from "../../compiler/instruction.ts";
+import { planMemory } from "../../compiler/plan.ts";
+import { printSchedule } from "../../compiler/print.ts";
+import { schedule } from "../../compiler/schedule.ts";
+import { simplify } from "../../compiler/simplify.ts";
+import { ManabiError } from "../../core/errors.ts";
+import { isOnHost, type Value } from "../../core/value.ts";
+import type { DataAttrs, Graph } from "../../graph/node.ts";
+import { type Executable, timesWritten } from "../backend.ts";
+import { whenChanged } from "../refresh.ts";
+import { GpuArray } from "./array.ts";
+import { bindingCount, limitBindings } from "./bindings.ts";
+import type { Device } from "./device.ts";
+import { type Home, Launch } from "./launch.ts";
+import { copyDispatch } from "./ops/copy.ts";
+import { expandOperations, operationDispatch } from "./ops/index.ts";
+import { kernelDispatch, reductionScratch } from "./wgsl/kernel.ts";
+import { elementBytes } from "./wgsl/scalar.ts";
+import type { Dispatch } from "./wgsl/shader.ts";
+
+/** Compiles a graph to shaders for this device. */
+export function compileProgram(graph: Graph, device: Device): Executable<GpuArray> {
+  device.check();
+  const { maxStorageBuffersPerShaderStage: most, maxComputeWorkgroupStorageSize: shared } = device.gpu.limits;
+  const limits = {
+    canBind: (buffers: readonly Buffer[]) => bindingCount(buffers) <= most,
+    rowRoom: Math.floor((shared - reductionScratch) / elementBytes),
+  };
+  const { instructions, outputs } = schedule(simplify(graph), limits);
+  const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
+
+  const dispatchOf = (i: Instruction): Dispatch | null => {
+    if (i.kind === "kernel")
+      return kernelDispatch(i, shared, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+    if (i.kind === "op") return operationDispatch(i, shared);
+    return i.kind === "copy" ? copyDispatch(i) : null;
+  };
+  const launcher = (list: readonly Instruction[]) => {
+    const expanded = limitBindings(expandOperations(list), most);
+    const plan = planMemory(expanded, () => elementBytes);
+    return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
+  };
+  const main = launcher(always);
+  const first = once.length ? launcher(once) : null;
+
+  const held = new Map<Buffer, GpuArray>();
+  const heldArray = (buffer: Buffer): GpuArray => {
+    let array = held.get(buffer);
+    if (!array) {
+      const { place } = buffer;
+      array =
+        place.kind === "data"
+          ? onDevice((place.node.attrs as DataAttrs).data, buffer, device)
+          : new GpuArray(device, buffer.dtype, buffer.size);
+      held.set(buffer, array);
+    }
+    return array;
+  };
+  const execute = ({ launch, bytes }: typeof main, inputs: readonly GPUBuffer[], results: readonly GpuArray[]) => {
+    if (launch.length === 0) return;
+    const arena = device.reserve(bytes);
+    const bufferOf = (home: Home): GPUBuffer => {
+      if (home.kind === "arena") return arena;
+      if (home.kind === "held") return heldArray(home.buffer).buffer;
+      return home.kind === "input" ? inputs[home.index] : results[home.index].buffer;
+    };
+    device.watch(`a program of ${launch.length} shader runs`, () => {
+      const encoder = device.gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      launch.record(pass, bufferOf);
+      pass.end();
+      device.gpu.queue.submit([encoder.finish()]);
+    });
+  };
+
+  const feed = new Inputs(graph, device);
+  const refresh = first ? whenChanged<Value>(once, () => execute(first, feed.buffers, [])) : () => {};
+  return {
+    arenaBytes: main.bytes,
+    run(inputs) {
+      device.check();
+      try {
+        feed.take(inputs);
+        refresh(inputs);
+        const results = outputs.map((b) =>
+          b.place.kind === "input" ? feed.array(b.place.index) : new GpuArray(device, b.dtype, b.size),
+        );
+        execute(main, feed.buffers, results);
+        return results;
+      } finally {
+        feed.release();
+      }
+    },
+    describe: () =>
+      `${once.length ? `once:\n${printSchedule(once)}\nalways:\n` : ""}${printSchedule(always)}\n` +
+      `(${main.launch.length} runs of shaders on ${device.name})`,
+  };
+}
+
+/** Values as an array of this device: their own, or a copy of what lies in host memory. */
+function onDevice(value: Value, { dtype }: { readonly dtype: Buffer["dtype"] }, device: Device): GpuArray {
+  if (isOnHost(value)) return device.upload(value, dtype);
+  if (value instanceof GpuArray && value.device === device) return value;
+  if (value instanceof GpuArray) value.device.check();
+  throw new ManabiError(
+    `webgpu: a value lies in the memory of another device of ${value.backend}; fromHost(await tensor.host()) moves it`,
+  );
+}
+
+/** What a program runs on, brought to the device. */
+class Inputs {
+  private readonly graph: Graph;
+  private readonly device: Device;
+  private readonly updated: ReadonlySet<number>;
+  private readonly constants: ReadonlySet<number>;
+  /** Copies of constants in host memory, and how often those had been written. */
+  private readonly copies = new WeakMap<Value, { readonly array: GpuArray; readonly writes: number }>();
+  private arrays: (GpuArray | null)[] = [];
+  private transient: GPUBuffer[] = [];
+  /** One for each input, until `release`. */
+  buffers: readonly GPUBuffer[] = [];
+
+  constructor(graph: Graph, device: Device) {
+    this.graph = graph;
+    this.device = device;
+    this.updated = new Set(graph.updates.map(({ input }) => input));
+    this.constants = new Set(graph.constants);
+  }
+
+  take(inputs: readonly Value[]): void {
+    this.arrays = inputs.map((value, i) => this.lasting(value, i));
+    this.buffers = inputs.map((value, i) => {
+      const array = this.arrays[i];
+      if (array || !isOnHost(value)) return (array as GpuArray).buffer;
+      // What comes anew for every run, such as a batch: the memory serves the next run, which the queue puts after this.
+      const buffer = this.device.pool.take(value.length * elementBytes);
+      this.device.write(buffer, value);
+      this.transient.push(buffer);
+      return buffer;
+    });
+  }
+
+  /** The array of an input that is updated. */
+  array(index: number): GpuArray {
+    return this.arrays[index] as GpuArray;
+  }
+
+  /** Gives back the memory of what came for this run alone. */
+  release(): void {
+    for (const buffer of this.transient) this.device.pool.give(buffer);
+    this.transient = [];
+    this.buffers = [];
+    this.arrays = [];
+  }
+
+  /** The array of a value that lies on the device or stays there. */
+  private lasting(value: Value, index: number): GpuArray | null {
+    const spec = this.graph.inputs[index];
+    if (!isOnHost(value) || this.updated.has(index)) return onDevice(value, spec, this.device);
+    if (!this.constants.has(index)) return null;
+    const known = this.copies.get(value);
+    const writes = timesWritten(value);
+    if (known?.writes === writes) return known.array;
+    const array = onDevice(value, spec, this.device);
+    this.copies.set(value, { array, writes });
+    return array;
+  }
+}

@@ -1,0 +1,94 @@
+import type { Buffer } from "../../../compiler/instruction.ts";
+import type { DType } from "../../../core/dtype.ts";
+import { functionsFor } from "./functions.ts";
+import { wgslType } from "./scalar.ts";
+
+/** A buffer as a shader sees it: `load<i>(index)` and `store<i>(index, value)`, by position in the list. */
+export interface Operand {
+  readonly buffer: Buffer;
+  /** Element that is number 0 to the shader. */
+  readonly offset: number;
+  readonly written: boolean;
+}
+
+/** One run of a shader over a number of workgroups. */
+export interface Dispatch {
+  /** What errors and profiles call it. */
+  readonly label: string;
+  /**
+   * WGSL of `main`'s body and, before it, whatever it needs. It knows `group` and `lane` (i32: number of the workgroup,
+   * and of the thread within it), the functions of functions.ts, parameters, and loads and stores of its operands.
+   */
+  readonly code: ShaderCode;
+  readonly operands: readonly Operand[];
+  /** Values of the parameters, which are i32. */
+  readonly params: readonly number[];
+  readonly groups: number;
+}
+
+export interface ShaderCode {
+  /** Functions, shared memory and types. */
+  readonly before: string;
+  readonly body: string;
+  readonly threads: number;
+}
+
+/** How parameter number `at` is read. */
+export const param = (at: number): string => `u.params[${at >> 2}].${"xyzw"[at & 3]}`;
+
+/** Which of a dispatch's bindings an operand lies in, and all that the text of the bindings depends on. */
+export interface Layout {
+  readonly operands: readonly { readonly dtype: DType; readonly written: boolean; readonly binding: number }[];
+  /** Whether each binding is written. */
+  readonly bindings: readonly boolean[];
+}
+
+/** Bytes of the uniform block: the number of workgroups, the operands' offsets, then the parameters. */
+export const uniformBytes = (operands: number, params: number): number =>
+  16 * (Math.ceil((operands + 1) / 4) + Math.max(1, Math.ceil(params / 4)));
+
+/** Where the parameters begin in the block, in words. */
+export const paramsAt = (operands: number): number => 4 * Math.ceil((operands + 1) / 4);
+
+/** The whole text of a shader. Memory shared by operands of several types is words. */
+export function shaderText(code: ShaderCode, { operands, bindings }: Layout, params: number): string {
+  const types = bindings.map((_, b) => {
+    const own = new Set(operands.filter((o) => o.binding === b).map((o) => wgslType(o.dtype)));
+    return own.size === 1 ? [...own][0] : "u32";
+  });
+  const lines = [
+    "struct Uniforms {",
+    `  offsets: array<vec4<i32>, ${Math.ceil((operands.length + 1) / 4)}>,`,
+    `  params: array<vec4<i32>, ${Math.max(1, Math.ceil(params / 4))}>,`,
+    "}",
+    "@group(0) @binding(0) var<uniform> u: Uniforms;",
+    ...bindings.map(
+      (written, b) =>
+        `@group(0) @binding(${b + 1}) var<storage, ${written ? "read_write" : "read"}> m${b}: array<${types[b]}>;`,
+    ),
+  ];
+  operands.forEach(({ dtype, binding, written }, i) => {
+    const type = wgslType(dtype);
+    const element = `m${binding}[u.offsets[${(i + 1) >> 2}].${"xyzw"[(i + 1) & 3]} + i]`;
+    const memory = types[binding];
+    const from = type === memory ? element : `bitcast<${type}>(${element})`;
+    lines.push(`fn load${i}(i: i32) -> ${type} { return ${from}; }`);
+    const to = type === memory ? "v" : `bitcast<${memory}>(v)`;
+    if (written) lines.push(`fn store${i}(i: i32, v: ${type}) { ${element} = ${to}; }`);
+  });
+  const needs = functionsFor(`${code.before}\n${code.body}`);
+  return [
+    ...lines,
+    ...(needs ? [needs] : []),
+    ...(code.before ? [code.before] : []),
+    `@compute @workgroup_size(${code.threads})`,
+    "fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) wn: vec3<u32>,",
+    "        @builtin(local_invocation_index) thread: u32) {",
+    "  let group = i32(wid.x + wid.y * wn.x);",
+    "  let lane = i32(thread);",
+    "  if (group >= u.offsets[0].x) { return; }",
+    code.body,
+    "}",
+    "",
+  ].join("\n");
+}
