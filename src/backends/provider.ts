@@ -26,7 +26,7 @@ export interface BackendProvider {
   readonly name: BackendName;
   /** Whether a user expects it to work, so that an automatic choice which passes it over is told. */
   readonly expected: boolean;
-  /** Makes the backend; throws `Unavailable`, or the error of a backend that is broken. */
+  /** The backend, the same until it is replaced; throws `Unavailable`, or the error of a backend that is broken. */
   open(): OpenBackend;
   /** Opens the device that `open` then uses, for those that take time for it; a failure is told by `open`. */
   prepare?(options?: WebGpuOptions): Promise<void>;
@@ -45,4 +45,23 @@ export class Unavailable extends ManabiError {
     this.reason = reason;
     this.cure = cure;
   }
+}
+
+/** Makes a backend when it is first asked for; the error, too, is the same until `forget`. */
+export function once(make: () => OpenBackend): { open(): OpenBackend; forget(): void } {
+  let made: OpenBackend | Error | null = null;
+  return {
+    open() {
+      try {
+        made ??= make();
+      } catch (error) {
+        made = error as Error;
+      }
+      if (made instanceof Error) throw made;
+      return made;
+    },
+    forget() {
+      made = null;
+    },
+  };
 }

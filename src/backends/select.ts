@@ -19,21 +19,16 @@ const elsewhere: Partial<Record<BackendName, string>> = {
   native: 'it needs a C compiler and so Node; take "auto", or "webgpu" after await prepareBackend("webgpu")',
 };
 
-const opened = new Map<BackendProvider, OpenBackend | Error>();
-let active: OpenBackend | null = null;
+/** The backend in use, and where it comes from. */
+let active: { readonly provider: BackendProvider; readonly opened: OpenBackend } | null = null;
 
-/** A backend, made once; the error if it does not work here. */
+/** A backend, or the error if it does not work here. */
 function open(provider: BackendProvider): OpenBackend | Error {
-  let result = opened.get(provider);
-  if (result === undefined) {
-    try {
-      result = provider.open();
-    } catch (error) {
-      result = error as Error;
-    }
-    opened.set(provider, result);
+  try {
+    return provider.open();
+  } catch (error) {
+    return error as Error;
   }
-  return result;
 }
 
 /** Whether each backend of this platform works on this machine, and why not. */
@@ -48,17 +43,15 @@ function statusOf(provider: BackendProvider): BackendStatus {
 }
 
 /**
- * Gets a backend ready that takes time for it, and tells whether it works. For webgpu it opens a device, a new one each
- * time: after one was lost, this gives a device for new values. The others are ready without it.
+ * Gets a backend ready that takes time for it, and tells whether it works, and why not. For webgpu it opens a device,
+ * anew where the one before was lost; `setBackend` then takes it. The others need nothing.
  */
 export async function prepareBackend(name: BackendName, options?: WebGpuOptions): Promise<BackendStatus> {
   const provider = find(name);
-  if (provider.prepare) {
-    const used = active !== null && active === opened.get(provider);
-    await provider.prepare(options);
-    opened.delete(provider);
-    const result = open(provider);
-    if (used) active = result instanceof Error ? null : result;
+  await provider.prepare?.(options);
+  if (active?.provider === provider) {
+    const opened = open(provider);
+    active = opened instanceof Error ? null : { provider, opened };
   }
   return statusOf(provider);
 }
@@ -76,16 +69,16 @@ function find(name: string): BackendProvider {
 export const backend = (): Backend => inUse().backend;
 
 function inUse(): OpenBackend {
-  if (active) return active;
+  if (active) return active.opened;
   let passed: [BackendProvider, Error] | null = null;
   for (const provider of providers) {
-    const result = open(provider);
-    if (!(result instanceof Error)) {
+    const opened = open(provider);
+    if (!(opened instanceof Error)) {
       if (passed) host.warn(insteadOf(...passed, provider.name));
-      active = result;
-      return active;
+      active = { provider, opened };
+      return opened;
     }
-    if (provider.expected) passed ??= [provider, result];
+    if (provider.expected) passed ??= [provider, opened];
   }
   throw new ManabiError(`no backend works here: ${passed?.[1].message}`);
 }
@@ -105,10 +98,11 @@ export function setBackend(name: BackendName | "auto"): void {
     active = null;
     return;
   }
-  const result = open(find(name));
-  if (result instanceof Error)
-    throw new ManabiError(`backend ${name} does not work here: ${result.message}`, { cause: result });
-  active = result;
+  const provider = find(name);
+  const opened = open(provider);
+  if (opened instanceof Error)
+    throw new ManabiError(`backend ${name} does not work here: ${opened.message}`, { cause: opened });
+  active = { provider, opened };
 }
 
 /**
@@ -122,8 +116,7 @@ export function setProcessor(name: string): void {
   if (!provider?.setProcessor)
     throw new ManabiError(`setProcessor: only the native backend compiles for a processor, and ${platform} has none`);
   provider.setProcessor(name);
-  if (active === opened.get(provider)) active = null;
-  opened.delete(provider);
+  if (active?.provider === provider) active = null;
 }
 
 const oneThread: Threads = { count: 1, set: () => 1 };

@@ -1,26 +1,21 @@
-import type { BackendProvider } from "../provider.ts";
+import { type BackendProvider, once } from "../provider.ts";
 import { hasRelaxedSimd } from "./features.ts";
 import { wasmBackend } from "./index.ts";
 
-export const wasmProvider: BackendProvider = {
-  name: "wasm",
-  expected: true,
-  open() {
-    const backend = wasmBackend();
-    return {
-      backend,
-      detail: () => {
-        const { threads } = backend;
-        const simd = hasRelaxedSimd ? "relaxed SIMD" : "SIMD";
-        return `WebAssembly with ${simd}; ${threads === 1 ? "1 thread" : `${threads} threads`}`;
+const { open } = once(() => {
+  const backend = wasmBackend();
+  const simd = hasRelaxedSimd ? "relaxed SIMD" : "SIMD";
+  return {
+    backend,
+    detail: () => `WebAssembly with ${simd}; ${backend.threads === 1 ? "1 thread" : `${backend.threads} threads`}`,
+    multipliesBf16: false,
+    threads: {
+      get count() {
+        return backend.threads;
       },
-      multipliesBf16: false,
-      threads: {
-        get count() {
-          return backend.threads;
-        },
-        set: backend.setThreads,
-      },
-    };
-  },
-};
+      set: backend.setThreads,
+    },
+  };
+});
+
+export const wasmProvider: BackendProvider = { name: "wasm", expected: true, open };

@@ -14,6 +14,9 @@ const cureOfLoss =
   'what lay in its memory is gone. await prepareBackend("webgpu") opens a device for new values; load models and ' +
   "optimizers from a checkpoint";
 
+/** How long the word that a device is lost may take. */
+const lossMs = 100;
+
 /** A GPU that has been opened: its memory, its compiled shaders, and its faults, which come to light later. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -136,6 +139,8 @@ export class Device {
       await staging.mapAsync(READ, 0, bytes);
     } catch (error) {
       await this.settled;
+      // A device that is lost refuses to be read before it tells that it is lost.
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, lossMs))]);
       this.check();
       throw new ManabiError(`webgpu: values could not be read: ${(error as Error).message}`);
     }

@@ -1,9 +1,13 @@
-import { type BackendProvider, Unavailable } from "../provider.ts";
-import { type WebGpuBackend, webgpuBackend } from "./index.ts";
+import { type BackendProvider, type OpenBackend, Unavailable } from "../provider.ts";
+import type { Device } from "./device.ts";
+import { webgpuBackend } from "./index.ts";
 
-let prepared: WebGpuBackend | Error = new Unavailable(
-  "no device has been opened yet",
-  'await prepareBackend("webgpu") opens one',
+const another = 'await prepareBackend("webgpu") opens one';
+
+/** The backend on the device that was opened last, or why there is none. */
+let prepared: (OpenBackend & { readonly device: Device }) | Error = new Unavailable(
+  "no device has been opened",
+  another,
 );
 
 export const webgpuProvider: BackendProvider = {
@@ -11,15 +15,18 @@ export const webgpuProvider: BackendProvider = {
   // Only who has asked for a device expects it.
   expected: false,
   async prepare(options) {
+    if (!(prepared instanceof Error) && !prepared.device.isLost) return;
     try {
-      prepared = await webgpuBackend(options);
+      const backend = await webgpuBackend(options);
+      const { device } = backend;
+      prepared = { backend, device, detail: () => device.name, multipliesBf16: false, threads: null };
     } catch (error) {
       prepared = error as Error;
     }
   },
   open() {
     if (prepared instanceof Error) throw prepared;
-    const { device } = prepared;
-    return { backend: prepared, detail: () => device.name, multipliesBf16: false, threads: null };
+    if (prepared.device.isLost) throw new Unavailable("the device was lost", another);
+    return prepared;
   },
 };
