@@ -27,8 +27,8 @@ document.body.append(
   h(
     "main",
     {},
-    h("div", { class: "left" }, settingsForm(app), weightsPanel(app)),
-    h("div", { class: "right" }, progressPanel(app), drawingPanel(app)),
+    h("div", { class: "left" }, settingsForm(app)),
+    h("div", { class: "right" }, progressPanel(app), drawingPanel(app), weightsPanel(app)),
   ),
   h(
     "footer",

@@ -85,15 +85,22 @@ test("no file imports itself in a circle", () => {
   for (const file of files) visit(file);
 });
 
-test("recipes import public entry points only", () => {
+/** Files of a folder beside `src` that import anything but the public entry points, what is `allowed`, and each other. */
+function foreignImports(folder: string, allowed: RegExp): string[] {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     exports: Record<string, unknown>;
   };
   const entries = new Set(Object.keys(exports).map((key) => key.replace(/^\./, "manabi")));
-  const wrong = sources("recipes").flatMap((file) =>
+  const inside = (file: string, specifier: string) =>
+    targets(file, specifier).some((to) => to.startsWith(`${folder}/`));
+  return sources(folder).flatMap((file) =>
     imports(file)
-      .filter((s) => !entries.has(s) && !s.startsWith("node:") && !(s.startsWith("./") && !s.includes("..")))
+      .filter((s) => !entries.has(s) && !allowed.test(s) && !inside(file, s))
       .map((s) => `${file}: ${s}`),
   );
-  assert.deepEqual(wrong, []);
-});
+}
+
+test("recipes import public entry points only", () => assert.deepEqual(foreignImports("recipes", /^node:/), []));
+
+test("the studio imports public entry points and what draws its curves only", () =>
+  assert.deepEqual(foreignImports("studio/src", /^d3-(array|scale|shape)$/), []));

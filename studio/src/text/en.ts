@@ -35,9 +35,16 @@ export const en = {
   threads: (n: number) => (n === 1 ? "1 thread" : `${n} threads`),
   oneThread:
     "One thread only: the server of this page does not send the headers that let it share memory (COOP, COEP).",
-  unavailable: "Not available here:",
+  unavailable: "Not available here.",
+  missing: {
+    webgpu: "This browser has no graphics processor that it may compute with.",
+    wasm: "The WebAssembly of this browser cannot compute this.",
+    reference: "It does not work.",
+    native: "A browser cannot compile C.",
+  },
+  why: "The reason in full",
   epochs: "Epochs",
-  epochsHint: "passes over the images",
+  epochsHint: "rounds of all images",
   batchSize: "Batch size",
   batchSizeHint: "images per step",
   lr: "Learning rate",

@@ -36,10 +36,17 @@ export const ja: Text = {
   },
   threads: (n) => `${n} スレッド`,
   oneThread:
-    "スレッドは 1 つだけです。このページのサーバーが、メモリ共有に必要なヘッダー(COOP、COEP)を送っていません。",
-  unavailable: "ここでは使えません:",
+    "スレッドは 1 つだけです。このページのサーバーが、メモリ共有に必要なヘッダー（COOP、COEP）を送っていません。",
+  unavailable: "ここでは使えません。",
+  missing: {
+    webgpu: "このブラウザーには、計算に使えるグラフィックスプロセッサがありません。",
+    wasm: "このブラウザーの WebAssembly では計算できません。",
+    reference: "動きません。",
+    native: "ブラウザーでは C をコンパイルできません。",
+  },
+  why: "詳しい理由",
   epochs: "エポック数",
-  epochsHint: "全画像を何周するか",
+  epochsHint: "全画像の周回数",
   batchSize: "バッチサイズ",
   batchSizeHint: "1 ステップの画像数",
   lr: "学習率",
@@ -96,7 +103,7 @@ export const ja: Text = {
   reads: "ネットワークの読み",
   readsNothing: "まだ何も描かれていません。",
   untrained: "まだ何も学んでいません。学習させるか、重みを読み込んでください。",
-  reading: (digit, share) => `${digit}(確信度 ${percent(share, 1)})`,
+  reading: (digit, share) => `${digit}（確信度 ${percent(share, 1)}）`,
 
   weights: "重み",
   weightsHint: "学んだ結果を .safetensors ファイルにします。Manabi や PyTorch などで読めます。",
@@ -108,7 +115,7 @@ export const ja: Text = {
   notices: {
     "data-missing": [
       "MNIST の画像がありません。",
-      "サーバーを止め、ネットワークにつながる状態で npm run studio を一度実行すると取得されます。または公式の 4 つのファイル(train-images-idx3-ubyte.gz など)をこのページの隣の data/mnist フォルダーに置いてください。その後、もう一度始めてください。",
+      "サーバーを止め、ネットワークにつながる状態で npm run studio を一度実行すると取得されます。または公式の 4 つのファイル（train-images-idx3-ubyte.gz など）をこのページの隣の data/mnist フォルダーに置いてください。その後、もう一度始めてください。",
     ],
     "data-bad": ["画像のファイルが壊れています。", "公式のファイルに置き換えて、もう一度始めてください。"],
     "device-lost": [

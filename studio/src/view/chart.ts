@@ -10,7 +10,7 @@ import { h, svg, words } from "./dom.ts";
 export interface ChartSeries {
   readonly name: (t: Text) => string;
   readonly points: () => readonly Point[];
-  /** Marks each point, for series of few. */
+  /** Marks each point, for series of few; the others are smoothed, what is smoothed faint behind. */
   readonly dots: boolean;
 }
 
@@ -47,10 +47,13 @@ export function lineChart(options: ChartOptions): HTMLElement {
   const draw = () => {
     if (width === 0) return;
     const t = text();
-    const all = series.map(({ points }) => points());
+    const all = series.map(({ points, dots }) => (dots ? points() : smoothed(points())));
     const [x, y] = scales(options, all, width);
     const drawing = svg("g", {}, ...axes(x, y, options, t, width));
-    for (const [i, points] of all.entries()) drawing.append(curve(points, series[i], i, x, y));
+    for (const [i, { points, dots }] of series.entries()) {
+      if (!dots) drawing.append(curve(points(), "faint", false, x, y));
+      drawing.append(curve(all[i], `s${i}`, dots, x, y));
+    }
     const shown = all.map((points) => pointAt(points, cursor));
     if (cursor !== null) drawing.append(marks(shown, x, y));
     picture.replaceChildren(drawing);
@@ -67,12 +70,7 @@ export function lineChart(options: ChartOptions): HTMLElement {
     draw();
   };
   picture.addEventListener("pointermove", ({ offsetX }) => {
-    const [x] = scales(
-      options,
-      series.map(({ points }) => points()),
-      width,
-    );
-    move(x.invert(offsetX));
+    move(xScale(options, width).invert(offsetX));
   });
   picture.addEventListener("pointerleave", () => move(null));
   picture.addEventListener("blur", () => move(null));
@@ -93,12 +91,15 @@ export function lineChart(options: ChartOptions): HTMLElement {
 
 type Scale = ScaleContinuousNumeric<number, number>;
 
+const xScale = ({ xMax }: Pick<ChartOptions, "xMax">, width: number): Scale =>
+  scaleLinear([0, xMax()], [margin.left, width - margin.right]);
+
 function scales(
   { scale, xMax }: ChartOptions,
   all: readonly (readonly Point[])[],
   width: number,
 ): [x: Scale, y: Scale] {
-  const x = scaleLinear([0, xMax()], [margin.left, width - margin.right]);
+  const x = xScale({ xMax }, width);
   const range = [height - margin.bottom, margin.top];
   const values = all.flat().map(({ y }) => y);
   if (scale === "log") {
@@ -131,16 +132,28 @@ function axes(x: Scale, y: Scale, { scale, xMax }: ChartOptions, t: Text, width:
   return parts;
 }
 
-function curve(points: readonly Point[], { dots }: ChartSeries, i: number, x: Scale, y: Scale): SVGElement {
+function curve(points: readonly Point[], name: string, dots: boolean, x: Scale, y: Scale): SVGElement {
   const [low] = y.domain();
   const seen = points.filter((p) => Number.isFinite(p.y) && p.y >= low);
   const path = line<Point>(
     (p) => x(p.x),
     (p) => y(p.y),
   ).curve(curveMonotoneX);
-  const group = svg("g", { class: `series s${i}` }, svg("path", { d: path(seen) ?? "" }));
+  const group = svg("g", { class: `series ${name}` }, svg("path", { d: path(seen) ?? "" }));
   if (dots) for (const p of seen) group.append(svg("circle", { cx: x(p.x), cy: y(p.y), r: 4 }));
   return group;
+}
+
+/** The exponential moving average, free of the bias of its beginning (Kingma & Ba 2015, section 3): the more points
+ *  there are, the more of them it joins. */
+function smoothed(points: readonly Point[]): Point[] {
+  const decay = points.length / (points.length + 25);
+  let [mean, weight] = [0, 0];
+  return points.map(({ x, y }) => {
+    mean = decay * mean + (1 - decay) * y;
+    weight = decay * weight + 1 - decay;
+    return { x, y: mean / weight };
+  });
 }
 
 const byX = bisector((p: Point) => p.x).center;

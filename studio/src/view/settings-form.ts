@@ -65,16 +65,7 @@ function networkChoice(app: App, set: (change: Partial<Settings>) => void): HTML
       words((t) => t.networks[name][1]),
     );
   });
-  return h(
-    "fieldset",
-    { class: "options" },
-    h(
-      "legend",
-      {},
-      words((t) => t.network),
-    ),
-    ...options,
-  );
+  return optionList((t) => t.network, h("div", {}, ...options));
 }
 
 function backendChoice(app: App, set: (change: Partial<Settings>) => void): HTMLElement {
@@ -85,17 +76,11 @@ function backendChoice(app: App, set: (change: Partial<Settings>) => void): HTML
   watch([app.settings], () => {
     for (const input of list.querySelectorAll("input")) input.checked = input.value === app.settings.value.backend;
   });
-  return h(
-    "fieldset",
-    { class: "options" },
-    h(
-      "legend",
-      {},
-      words((t) => t.backend),
-    ),
-    list,
-  );
+  return optionList((t) => t.backend, list);
 }
+
+const optionList = (name: (t: Text) => string, list: HTMLElement): HTMLElement =>
+  h("fieldset", { class: "options" }, h("legend", {}, words(name)), list);
 
 function backendOption(
   app: App,
@@ -111,13 +96,32 @@ function backendOption(
     change: () => set({ backend: name }),
   });
   input.checked = app.settings.value.backend === name;
-  const threaded = name === "wasm" && works;
-  const notes = [works ? t.backendNotes[name] : t.unavailable, threaded ? t.threads(threads) : ""];
+  if (!works) return missingBackend(input, t.backends[name], `${t.unavailable} ${t.missing[name]}`, detail);
+  const threaded = name === "wasm";
   const separator = language.value === "ja" ? "、" : ", ";
-  const small = h("span", {}, notes.filter(Boolean).join(separator));
-  if (!works) small.append(" ", h("span", { lang: "en" }, detail));
+  const notes = [t.backendNotes[name], ...(threaded ? [t.threads(threads)] : [])];
+  const small = h("span", {}, notes.join(separator));
   if (threaded && !crossOriginIsolated) small.append(h("span", { class: "aside" }, t.oneThread));
   return option(input, t.backends[name], small);
+}
+
+/** One that cannot be chosen, with the reason; no label, because that holds nothing that can be opened. */
+function missingBackend(input: HTMLInputElement, name: string, reason: string, detail: string): HTMLElement {
+  const [id, hint] = [freshId(), freshId()];
+  setAttribute(input, "aria-labelledby", id);
+  setAttribute(input, "aria-describedby", hint);
+  return h(
+    "div",
+    { class: "option" },
+    input,
+    h("span", { class: "name", id }, name),
+    h(
+      "small",
+      {},
+      h("span", { id: hint }, reason),
+      h("details", {}, h("summary", {}, text().why), h("span", { lang: "en" }, detail)),
+    ),
+  );
 }
 
 const option = (input: HTMLInputElement, name: Node | string, note: Node): HTMLElement =>

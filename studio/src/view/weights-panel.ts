@@ -43,11 +43,19 @@ export function weightsPanel(app: App): HTMLElement {
     "weights",
     (t) => t.weights,
     h(
-      "p",
-      { class: "hint" },
-      words((t) => t.weightsHint),
+      "div",
+      { class: "keep" },
+      h(
+        "div",
+        {},
+        state,
+        h(
+          "p",
+          { class: "hint" },
+          words((t) => t.weightsHint),
+        ),
+      ),
+      h("div", { class: "actions" }, save, load, file),
     ),
-    state,
-    h("div", { class: "actions" }, save, load, file),
   );
 }
