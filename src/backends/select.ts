@@ -5,6 +5,8 @@ import type { Backend } from "./backend.ts";
 import { type BackendName, type BackendProvider, type OpenBackend, type Threads, Unavailable } from "./provider.ts";
 import type { WebGpuOptions } from "./webgpu/open.ts";
 
+export type { BackendName };
+
 /** Why a backend does or does not work here. */
 export interface BackendStatus {
   readonly name: BackendName;

@@ -10,6 +10,8 @@ import { UsageError } from "./shell.ts";
 const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>>> = {
   "mnist-resnet": () => import("../../recipes/mnist-resnet.ts"),
   "cifar10-resnet20": () => import("../../recipes/cifar10-resnet20.ts"),
+  "few-labels": () => import("../../recipes/few-labels.ts"),
+  simclr: () => import("../../recipes/simclr.ts"),
   classify: () => import("../../recipes/classify.ts"),
 };
 

@@ -29,6 +29,7 @@ export {
   predictLogits,
   topClasses,
 } from "./evaluate.ts";
+export { extractFeatures, FeatureDataset } from "./features.ts";
 export { fetchProgress } from "./fetching.ts";
 export {
   accuracy,
