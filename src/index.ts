@@ -2,10 +2,12 @@ export {
   type BackendName,
   type BackendStatus,
   backendStatus,
+  prepareBackend,
   setBackend,
   setProcessor,
   setThreads,
 } from "./backends/select.ts";
+export type { WebGpuOptions } from "./backends/webgpu/index.ts";
 export type { DType, HalfDType, HostArray, TypedArray } from "./core/dtype.ts";
 export { FormatError, ManabiError, ShapeError } from "./core/errors.ts";
 export type { Shape } from "./core/shape.ts";

@@ -3,10 +3,11 @@ import type { Backend } from "./backend.ts";
 import { nativeBackend } from "./native/index.ts";
 import { onCompile, setTarget } from "./native/toolchain.ts";
 import { reference } from "./reference/index.ts";
+import { type WebGpuBackend, type WebGpuOptions, webgpuBackend } from "./webgpu/index.ts";
 
 export { onCompile };
 
-export type BackendName = "reference" | "native";
+export type BackendName = "reference" | "native" | "webgpu";
 
 /** Why a backend does or does not work here. */
 export interface BackendStatus {
@@ -18,6 +19,7 @@ export interface BackendStatus {
 }
 
 let native: ReturnType<typeof nativeBackend> | Error | undefined;
+let webgpu: WebGpuBackend | Error | undefined;
 let active: Backend | null = null;
 
 /** The native backend, made once: null without a compiler, an error if the compiler or the loader failed. */
@@ -47,7 +49,36 @@ export function backendStatus(): BackendStatus[] {
   return [
     { name: "native", works, detail, multipliesBf16: works && loaded.hasBf16 },
     { name: "reference", works: true, detail: "plain TypeScript, one thread", multipliesBf16: false },
+    webgpuStatus(),
   ];
+}
+
+function webgpuStatus(): BackendStatus {
+  const works = webgpu !== undefined && !(webgpu instanceof Error) && !webgpu.device.isLost;
+  const detail =
+    webgpu === undefined
+      ? 'no device has been opened: await prepareBackend("webgpu")'
+      : webgpu instanceof Error
+        ? webgpu.message
+        : webgpu.device.isLost
+          ? 'the device was lost: await prepareBackend("webgpu") opens another'
+          : webgpu.device.name;
+  return { name: "webgpu", works, detail, multipliesBf16: false };
+}
+
+/**
+ * Readies a backend that takes time to start, and tells whether it works, and why not. webgpu opens a device, anew where
+ * the one before was lost; `setBackend` then takes it. The others need nothing.
+ */
+export async function prepareBackend(name: BackendName, options?: WebGpuOptions): Promise<BackendStatus> {
+  if (name === "webgpu" && !webgpuStatus().works) {
+    const before = webgpu;
+    webgpu = await webgpuBackend(options).catch((error: Error) => error);
+    if (active && active === before) active = webgpu instanceof Error ? null : webgpu;
+  }
+  const status = backendStatus().find((s) => s.name === name);
+  if (!status) throw unknownName("backend", name, ["native", "reference", "webgpu"]);
+  return status;
 }
 
 /** The backend in use: the one set, else native where it works, else reference with a word about why. */
@@ -72,7 +103,12 @@ export function setBackend(name: BackendName | "auto"): void {
     if (!loaded || loaded instanceof Error)
       throw new ManabiError(`backend native does not work here: ${loaded ? loaded.message : `no C compiler; ${cure}`}`);
     active = loaded;
-  } else throw unknownName("backend", name, ["auto", "native", "reference"]);
+  } else if (name === "webgpu") {
+    const { works, detail } = webgpuStatus();
+    if (!works || !webgpu || webgpu instanceof Error)
+      throw new ManabiError(`backend webgpu does not work yet: ${detail}`);
+    active = webgpu;
+  } else throw unknownName("backend", name, ["auto", "native", "reference", "webgpu"]);
 }
 
 /**

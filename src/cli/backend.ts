@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { type BackendName, setBackend, setProcessor, setThreads } from "../backends/select.ts";
+import { type BackendName, prepareBackend, setBackend, setProcessor, setThreads } from "../backends/select.ts";
 import { type MatrixPrecision, setMatrixPrecision } from "../graph/precision.ts";
 import { wholeNumber } from "./shell.ts";
 
@@ -17,8 +17,8 @@ const threadsHelp = "threads of the native backend (default: all cores)";
 export const withBackend = (command: Command): Command =>
   command
     .addOption(
-      new Option("--backend <name>", "what computes: native is fast, reference needs no compiler")
-        .choices(["auto", "native", "reference"])
+      new Option("--backend <name>", "what computes: native is fast, webgpu is a GPU, reference needs nothing")
+        .choices(["auto", "native", "webgpu", "reference"])
         .default("auto"),
     )
     .option("--threads <n>", threadsHelp)
@@ -33,11 +33,17 @@ export const withBackend = (command: Command): Command =>
 export const withThreads = (command: Command): Command => command.option("--threads <n>", threadsHelp);
 
 /** Puts the options into force. */
-export function chooseBackend({ backend = "auto", threads, precision, processor }: BackendOptions): void {
+export async function chooseBackend({
+  backend = "auto",
+  threads,
+  precision,
+  processor,
+}: BackendOptions): Promise<void> {
   if (processor !== undefined) setProcessor(processor);
   if (precision !== undefined) setMatrixPrecision(precision);
+  if (backend !== "auto") await prepareBackend(backend);
   setBackend(backend);
   if (threads === undefined) return;
   const count = wholeNumber("--threads", threads);
-  if (backend !== "reference") setThreads(count);
+  if (backend === "auto" || backend === "native") setThreads(count);
 }
