@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { backend } from "../backends/select.ts";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import { matrixPrecision } from "../graph/precision.ts";
 import { type Answer, Peer } from "./peer.ts";
@@ -93,7 +94,7 @@ async function seconds(
     ours.push(time(run, inner));
     for (const peer of peers) {
       if (unable.has(peer.kind)) continue;
-      const answer = await ask(peer, { ...work.request, runs: 1, inner });
+      const answer = await ask(peer, { ...work.request, work: work.name, runs: 1, inner });
       if ("seconds" in answer) theirs.set(peer.kind, [...(theirs.get(peer.kind) ?? []), ...answer.seconds]);
       else unable.set(peer.kind, reason(answer));
     }
@@ -114,13 +115,14 @@ async function memory(
 ): Promise<Both> {
   tell("in a process of its own");
   const script = fileURLToPath(import.meta.url).replace(/compare(\.[jt]s)$/, "peak$1");
-  const words = [...process.execArgv, script, work.name, String(threads), String(memoryRuns), matrixPrecision()];
+  const settings = [backend().name, String(threads), String(memoryRuns), matrixPrecision()];
+  const words = [...process.execArgv, script, work.name, ...settings];
   const { stdout } = await promisify(execFile)(process.execPath, words);
   const theirs = new Map<string, number | string>();
   for (const { kind } of peers) {
     tell(`${kind} in a process of its own`);
     const fresh = await Peer.start(kind, threads);
-    const answer = await ask(fresh, { ...work.request, peak: memoryRuns });
+    const answer = await ask(fresh, { ...work.request, work: work.name, peak: memoryRuns });
     fresh.stop();
     theirs.set(kind, "bytes" in answer ? answer.bytes : reason(answer));
   }

@@ -41,6 +41,7 @@ const kinds: Readonly<Record<string, PeerKind>> = {
   tfjs: node("tfjs", "@tensorflow/tfjs @tensorflow/tfjs-backend-wasm"),
   "jax-js": node("jax-js", "@jax-js/jax"),
   onnxruntime: node("onnxruntime", "onnxruntime-node"),
+  native: node("native", "manabi"),
 };
 
 export const peerNames: readonly string[] = Object.keys(kinds);

@@ -32,6 +32,14 @@ export const withBackend = (command: Command): Command =>
 /** Adds `--threads`, for commands that need the native backend. */
 export const withThreads = (command: Command): Command => command.option("--threads <n>", threadsHelp);
 
+/** Adds `--backend` and `--threads`, for commands that measure one backend. */
+export const withBackendOf = (command: Command): Command =>
+  withThreads(
+    command.addOption(
+      new Option("--backend <name>", "what is measured").choices(["native", "wasm", "webgpu"]).default("native"),
+    ),
+  );
+
 /** Puts the options into force. */
 export async function chooseBackend({
   backend = "auto",

@@ -1,4 +1,4 @@
-import { setBackend, threadCount } from "../backends/select.ts";
+import { threadCount } from "../backends/select.ts";
 import { captureRuns } from "../bench/capture.ts";
 import { type MachinePeaks, measureMachine } from "../bench/machine.ts";
 import { peakMemory } from "../bench/memory.ts";
@@ -8,7 +8,7 @@ import type { ProgramRun } from "../ops/jit.ts";
 import type { ArgSpec, ArgValues } from "../train/args.ts";
 import { Output } from "../train/output.ts";
 import type { Recipe } from "../train/recipe.ts";
-import { chooseBackend } from "./backend.ts";
+import { type BackendOptions, chooseBackend } from "./backend.ts";
 import { announceCompiling } from "./compiling.ts";
 import { loadRecipe, recipeArgs } from "./recipes.ts";
 import type { Shell } from "./shell.ts";
@@ -16,16 +16,15 @@ import type { Shell } from "./shell.ts";
 /** Runs of a program before those that are timed. */
 const warmup = 3;
 
-/** Chooses what can be measured: the native backend. Returns where to tell things; with `json` that is stderr alone,
- *  since stdout is for the result. */
-export function prepareMeasuring(
+/** Chooses what is measured, the native backend unless told. Returns where to tell things; with `json` that is stderr
+ *  alone, since stdout is for the result. */
+export async function prepareMeasuring(
   { stdout, stderr }: Shell,
-  { threads, json }: { readonly threads?: string; readonly json?: boolean },
-): Output {
+  { backend = "native", threads, json }: Pick<BackendOptions, "backend" | "threads"> & { readonly json?: boolean },
+): Promise<Output> {
   const output = new Output({ stdout: json ? stderr : stdout, stderr });
   announceCompiling(output);
-  setBackend("native");
-  chooseBackend({ backend: "native", threads });
+  await chooseBackend({ backend, threads });
   return output;
 }
 

@@ -1,6 +1,7 @@
 import { unknownName } from "../core/errors.ts";
 import { globalAvgPool, ManabiError, maxPool2d, relu, type Tensor } from "../index.ts";
-import { BatchNorm2d, Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
+import { BatchNorm2d, type Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
+import { conv } from "./blocks.ts";
 
 /** What stands before the first stage. */
 const stems = {
@@ -16,10 +17,13 @@ export interface ResNetConfig {
   readonly layers: readonly number[];
   /** Width of each stage; a bottleneck puts out four times as many channels. */
   readonly widths: readonly number[];
+  /** Factor of the channels inside of a bottleneck (Zagoruyko and Komodakis 2016). */
+  readonly wide: number;
   readonly stem: keyof typeof stems;
   /** Where the shape changes: a 1x1 convolution (option B), or subsampling and zero channels (option A). */
   readonly shortcut: "projection" | "pad";
   readonly inChannels: number;
+  /** 0 leaves the classifier out: the model returns the mean of the last feature maps. */
   readonly numClasses: number;
   /** Starts each block as the identity: the factor of its last normalization is 0 (Goyal et al. 2017). */
   readonly zeroInitResidual: boolean;
@@ -33,6 +37,7 @@ export const defaults: ResNetConfig = {
   ...imagenet,
   block: "basic",
   layers: [2, 2, 2, 2],
+  wide: 1,
   inChannels: 3,
   numClasses: 1000,
   zeroInitResidual: false,
@@ -44,6 +49,8 @@ export const variants = {
   resnet50: { ...imagenet, block: "bottleneck", layers: [3, 4, 6, 3] },
   resnet101: { ...imagenet, block: "bottleneck", layers: [3, 4, 23, 3] },
   resnet152: { ...imagenet, block: "bottleneck", layers: [3, 8, 36, 3] },
+  wide_resnet50_2: { ...imagenet, block: "bottleneck", layers: [3, 4, 6, 3], wide: 2 },
+  wide_resnet101_2: { ...imagenet, block: "bottleneck", layers: [3, 4, 23, 3], wide: 2 },
   cifar_resnet20: { ...cifar, layers: [3, 3, 3] },
   cifar_resnet32: { ...cifar, layers: [5, 5, 5] },
   cifar_resnet44: { ...cifar, layers: [7, 7, 7] },
@@ -51,13 +58,6 @@ export const variants = {
   cifar_resnet110: { ...cifar, layers: [18, 18, 18] },
   mnist_resnet: { ...cifar, stem: "strided", shortcut: "projection", layers: [1, 1, 1], inChannels: 1 },
 } as const satisfies Record<string, Partial<ResNetConfig>>;
-
-/** A convolution without bias, since normalization follows; starts as in He et al. 2015. */
-function conv(inChannels: number, outChannels: number, kernel: number, stride = 1): Conv2d {
-  const layer = new Conv2d(inChannels, outChannels, kernel, { stride, padding: kernel >> 1, bias: false });
-  layer.weight = param(layer.weight.shape, init.kaimingNormal({ mode: "fanOut" }));
-  return layer;
-}
 
 function norm(channels: number, zero = false): BatchNorm2d {
   const layer = new BatchNorm2d(channels);
@@ -68,6 +68,7 @@ function norm(channels: number, zero = false): BatchNorm2d {
 interface BlockOptions {
   readonly inChannels: number;
   readonly width: number;
+  readonly wide: number;
   readonly stride: number;
   readonly shortcut: ResNetConfig["shortcut"];
   readonly zeroInitResidual: boolean;
@@ -76,7 +77,7 @@ interface BlockOptions {
 /** The 1x1 convolution of a shortcut, where it needs one. */
 function projection({ inChannels, stride, shortcut }: BlockOptions, outChannels: number): Sequential | null {
   if (shortcut === "pad" || (stride === 1 && inChannels === outChannels)) return null;
-  return new Sequential(conv(inChannels, outChannels, 1, stride), norm(outChannels));
+  return new Sequential(conv(inChannels, outChannels, 1, { stride }), norm(outChannels));
 }
 
 /** `x` in the shape of `y`: every stride-th pixel, zero channels before and after. */
@@ -100,7 +101,7 @@ class BasicBlock extends Module {
   constructor(options: BlockOptions) {
     super();
     const { inChannels, width, stride, zeroInitResidual } = options;
-    this.conv1 = conv(inChannels, width, 3, stride);
+    this.conv1 = conv(inChannels, width, 3, { stride });
     this.bn1 = norm(width);
     this.conv2 = conv(width, width, 3);
     this.bn2 = norm(width, zeroInitResidual);
@@ -129,13 +130,13 @@ class Bottleneck extends Module {
 
   constructor(options: BlockOptions) {
     super();
-    const { inChannels, width, stride, zeroInitResidual } = options;
-    const outChannels = width * Bottleneck.expansion;
-    this.conv1 = conv(inChannels, width, 1);
-    this.bn1 = norm(width);
-    this.conv2 = conv(width, width, 3, stride);
-    this.bn2 = norm(width);
-    this.conv3 = conv(width, outChannels, 1);
+    const { inChannels, width, wide, stride, zeroInitResidual } = options;
+    const [inner, outChannels] = [width * wide, width * Bottleneck.expansion];
+    this.conv1 = conv(inChannels, inner, 1);
+    this.bn1 = norm(inner);
+    this.conv2 = conv(inner, inner, 3, { stride });
+    this.bn2 = norm(inner);
+    this.conv3 = conv(inner, outChannels, 1);
     this.bn3 = norm(outChannels, zeroInitResidual);
     this.downsample = projection(options, outChannels);
     this.stride = stride;
@@ -160,9 +161,11 @@ function checkConfig({ block, stem, shortcut, layers, widths, inChannels, numCla
     throw new ManabiError(
       `ResNet: layers [${layers}] and widths [${widths}]: there are 3 or 4 stages, with a number of blocks and a width each`,
     );
-  for (const n of [...layers, ...widths, inChannels, numClasses])
+  for (const n of [...layers, ...widths, inChannels])
     if (!Number.isInteger(n) || n < 1)
-      throw new ManabiError(`ResNet: layers, widths, inChannels and numClasses are integers >= 1, got ${n}`);
+      throw new ManabiError(`ResNet: layers, widths and inChannels are integers >= 1, got ${n}`);
+  if (!Number.isInteger(numClasses) || numClasses < 0)
+    throw new ManabiError(`ResNet: numClasses is an integer >= 1, or 0 for no classifier, got ${numClasses}`);
 }
 
 /** Deep residual learning (He et al. 2015), with torchvision's keys: images [n, c, h, w] -> logits [n, classes]. */
@@ -173,7 +176,7 @@ export class ResNet extends Module {
   layer2: Layer;
   layer3: Layer;
   layer4: Layer | null;
-  fc: Linear;
+  fc: Linear | null;
   readonly config: ResNetConfig;
 
   constructor(options: Partial<ResNetConfig> = {}) {
@@ -183,24 +186,25 @@ export class ResNet extends Module {
     const { block, layers, widths, stem, inChannels, numClasses } = this.config;
     const { kernel, stride } = stems[stem];
     const { expansion } = blocks[block];
-    this.conv1 = conv(inChannels, widths[0], kernel, stride);
+    this.conv1 = conv(inChannels, widths[0], kernel, { stride });
     this.bn1 = norm(widths[0]);
     const stage = (i: number) => this.#stage(i === 0 ? widths[0] : widths[i - 1] * expansion, i);
     this.layer1 = stage(0);
     this.layer2 = stage(1);
     this.layer3 = stage(2);
     this.layer4 = layers.length > 3 ? stage(3) : null;
-    this.fc = new Linear(widths[layers.length - 1] * expansion, numClasses);
+    this.fc = numClasses ? new Linear(widths[layers.length - 1] * expansion, numClasses) : null;
   }
 
   #stage(inChannels: number, i: number): Sequential {
-    const { block, layers, widths, shortcut, zeroInitResidual } = this.config;
+    const { block, layers, widths, wide, shortcut, zeroInitResidual } = this.config;
     const Block = blocks[block];
     const width = widths[i];
     const make = (_: unknown, j: number) =>
       new Block({
         inChannels: j === 0 ? inChannels : width * Block.expansion,
         width,
+        wide,
         stride: j === 0 && i > 0 ? 2 : 1,
         shortcut,
         zeroInitResidual,
@@ -217,7 +221,8 @@ export class ResNet extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.fc.forward(globalAvgPool(this.features(x)));
+    const means = globalAvgPool(this.features(x));
+    return this.fc?.forward(means) ?? means;
   }
 }
 

@@ -60,10 +60,19 @@ test("a peer from the user's project is timed beside us, with what it cannot do"
   assert.ok(!existsSync(join(root, "bench")), "results are kept where the package is developed only");
 });
 
+test("the native backend is a peer of the others", { skip }, async () => {
+  const words = ["bench", "mlp", "--peer", "native", "--rounds", "2", "--threads", "1", "--json"];
+  const { code, out, err } = await cli(...words);
+  assert.equal(code, 0, err);
+  const { backend, rows, versions } = JSON.parse(out);
+  assert.deepEqual([backend, versions.peers.native], ["native", "manabi, native"]);
+  assert.ok(rows[0].peers.native > 0 && rows[0].unable.native === undefined);
+});
+
 test("the works are listed", async () => {
   const { out } = await cli("bench", "train", "--list");
   assert.match(out, /^train +MLP 784-64-10 train step, b32\n/);
-  assert.equal(JSON.parse((await cli("bench", "--list", "--json")).out).length, 124);
+  assert.equal(JSON.parse((await cli("bench", "--list", "--json")).out).length, 126);
 });
 
 test("wrong words are told with the nearest right ones", async () => {

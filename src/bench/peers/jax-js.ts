@@ -23,7 +23,7 @@ interface Jax {
     array(values: Float32Array | Int32Array): JaxArray;
     zeros(shape: readonly number[]): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
-    mean(x: JaxArray): JaxArray;
+    mean(x: JaxArray, axes?: readonly number[]): JaxArray;
     sum(x: JaxArray, axis: number): JaxArray;
   };
   readonly lax: {
@@ -57,6 +57,8 @@ async function prepare(jax: Jax, request: Request): Promise<(() => Promise<void>
       return convolution(jax, request as Record<string, number>, String(request.mode));
     case "mlp":
       return mlp(jax);
+    case "convnet":
+      return convnet(jax);
     default:
       return "not written for this library";
   }
@@ -98,19 +100,49 @@ function convolution(jax: Jax, r: Record<string, number>, mode: string): () => P
 function mlp(jax: Jax): () => Promise<void> {
   const { numpy: np, nn } = jax;
   const x = random(jax, [32, 784]);
-  const y = nn.oneHot(np.array(Int32Array.from({ length: 32 }, (_, i) => i % 10)), 10);
-  let params = [random(jax, [784, 64]), np.zeros([64]), random(jax, [64, 10]), np.zeros([10])];
-  const loss: Loss = (w1, b1, w2, b2, x, y) => {
+  const params = [random(jax, [784, 64]), np.zeros([64]), random(jax, [64, 10]), np.zeros([10])];
+  return training(jax, params, x, ([w1, b1, w2, b2], x) => {
     const hidden = nn.relu(np.matmul(x, w1).add(b1));
-    const logits = np.matmul(hidden, w2).add(b2);
-    return np.mean(np.sum(nn.logSoftmax(logits).mul(y), 1)).mul(-1);
+    return np.matmul(hidden, w2).add(b2);
+  });
+}
+
+function convnet(jax: Jax): () => Promise<void> {
+  const { numpy: np, nn, lax } = jax;
+  const conv = (x: JaxArray, w: JaxArray, b: JaxArray, stride: number) => {
+    const pads: [number, number] = [1, 1];
+    const y = lax.convGeneralDilated(x, w, [stride, stride], [pads, pads], { featureGroupCount: 1 });
+    return nn.relu(y.add(b.reshape([1, -1, 1, 1])));
   };
-  const gradient = jax.valueAndGrad(loss, { argnums: [0, 1, 2, 3] });
+  const shapes = [[16, 1, 3, 3], [16], [32, 16, 3, 3], [32], [32, 10], [10]];
+  const params = shapes.map((shape) => (shape.length > 1 ? random(jax, shape) : np.zeros(shape)));
+  return training(jax, params, random(jax, [32, 1, 28, 28]), ([w1, b1, w2, b2, w3, b3], x) => {
+    const features = conv(conv(x, w1, b1, 1), w2, b2, 2);
+    return np.matmul(np.mean(features, [2, 3]), w3).add(b3);
+  });
+}
+
+/** Steps of gradient descent on the cross entropy of 32 examples of ten classes. */
+function training(
+  jax: Jax,
+  first: JaxArray[],
+  x: JaxArray,
+  logits: (params: JaxArray[], x: JaxArray) => JaxArray,
+): () => Promise<void> {
+  const { numpy: np, nn } = jax;
+  const count = first.length;
+  const y = nn.oneHot(np.array(Int32Array.from({ length: 32 }, (_, i) => i % 10)), 10);
+  const loss: Loss = (...inputs) => {
+    const scores = nn.logSoftmax(logits(inputs.slice(0, count), inputs[count]));
+    return np.mean(np.sum(scores.mul(inputs[count + 1]), 1)).mul(-1);
+  };
+  const gradient = jax.valueAndGrad(loss, { argnums: first.map((_, i) => i) });
   const step = jax.jit((...inputs: JaxArray[]): JaxArray[] => {
-    const old = inputs.slice(0, 4);
-    const [value, grads] = gradient(...old.map((p) => p.ref), inputs[4], inputs[5]);
+    const old = inputs.slice(0, count);
+    const [value, grads] = gradient(...old.map((p) => p.ref), ...inputs.slice(count));
     return [value, ...old.map((p, i) => p.sub(grads[i].mul(0.01)))];
   });
+  let params = first;
   return async () => {
     const [value, ...next] = step(...params, x.ref, y.ref);
     params = next;

@@ -105,6 +105,13 @@ def lstm(_):
     return training(model, sgd(model), torch.randn(100, 32, 256), torch.randint(0, 10, (32,)))
 
 
+def convnet(_):
+    first, second = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1)
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)]
+    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), *head)
+    return training(model, sgd(model), torch.randn(32, 1, 28, 28), torch.randint(0, 10, (32,)))
+
+
 def resnet(r):
     model = getattr(torchvision(), r["model"])()
     return training(model, sgd(model, 0.9), *images(r["batch"]))
@@ -185,7 +192,7 @@ def answer(request, run):
 
 
 cases = {"gemm": gemm, "conv": conv, "mlp": mlp, "lstm": lstm, "resnet": resnet, "vit": vit, "gpt": gpt}
-cases["inference"] = inference
+cases |= {"inference": inference, "convnet": convnet}
 suffix = " with bf16 autocast" if precision == "bf16" else ""
 print(json.dumps({"peer": f"PyTorch {torch.__version__}{suffix}", "threads": torch.get_num_threads()}), flush=True)
 made = {}
@@ -195,6 +202,8 @@ for line in sys.stdin:
     try:
         if key not in made:
             made.clear()
+            if request["case"] not in cases:
+                raise Unable("not written for this library")
             made[key] = cases[request["case"]](request)
         print(json.dumps(answer(request, made[key])), flush=True)
     except Unable as reason:

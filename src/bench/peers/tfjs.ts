@@ -43,6 +43,8 @@ function prepare(tf: Tf, request: Request): (() => void) | string {
       return convolution(tf, request as Record<string, number>, String(request.mode));
     case "mlp":
       return mlp(tf);
+    case "convnet":
+      return "its WebAssembly backend has no gradient of a convolution by its weights";
     default:
       return "not written for this library";
   }

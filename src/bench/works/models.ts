@@ -1,5 +1,15 @@
 import { createModel } from "../../models/index.ts";
-import { initialize, Linear, LSTM, Module, ReLU, Sequential } from "../../nn/index.ts";
+import {
+  AdaptiveAvgPool2d,
+  Conv2d,
+  Flatten,
+  initialize,
+  Linear,
+  LSTM,
+  Module,
+  ReLU,
+  Sequential,
+} from "../../nn/index.ts";
 import { valueAndGrad } from "../../ops/grad.ts";
 import { jit } from "../../ops/jit.ts";
 import { crossEntropy } from "../../ops/loss/index.ts";
@@ -64,6 +74,26 @@ export const models: readonly Work[] = [
       sgd({ lr: 0.01 }),
       values([32, 784]),
       labels([32], 10),
+    ),
+  ),
+  train("small conv net train step, b32 28x28", { case: "convnet" }, async () =>
+    training(
+      new Sequential(
+        ...[new Conv2d(1, 16, 3, { padding: 1 }), new ReLU()],
+        ...[new Conv2d(16, 32, 3, { padding: 1, stride: 2 }), new ReLU()],
+        ...[new AdaptiveAvgPool2d(1), new Flatten(), new Linear(32, 10)],
+      ),
+      sgd({ lr: 0.01 }),
+      values([32, 1, 28, 28]),
+      labels([32], 10),
+    ),
+  ),
+  train("MNIST ResNet train step, b128", { case: "mnist-resnet" }, async () =>
+    training(
+      await createModel("mnist_resnet"),
+      sgd({ lr: 0.01, momentum: 0.9, nesterov: true }),
+      values([128, 1, 28, 28]),
+      labels([128], 10),
     ),
   ),
   train("LSTM 256, T=100, train step, b32", { case: "lstm" }, async () =>

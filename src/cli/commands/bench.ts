@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { threadCount } from "../../backends/select.ts";
+import { type BackendName, threadCount } from "../../backends/select.ts";
 import { compareWork, findWorks, groupMeans, type Mean, type Row } from "../../bench/compare.ts";
 import { Peer, peerNames } from "../../bench/peer.ts";
 import { showSeconds } from "../../bench/roofline/units.ts";
@@ -12,13 +12,14 @@ import { type MatrixPrecision, setMatrixPrecision } from "../../graph/precision.
 import { makeFolder, writeAtomic } from "../../io/atomic.ts";
 import { readEnvironment } from "../../train/environment.ts";
 import type { Output } from "../../train/output.ts";
-import { withThreads } from "../backend.ts";
+import { withBackendOf } from "../backend.ts";
 import { prepareMeasuring } from "../profiling.ts";
 import { outputOf, printJson, type Shell, showBytes, UsageError, wholeNumber } from "../shell.ts";
 import { machineCommand } from "./bench-machine.ts";
 
 interface Options {
   readonly peer?: string;
+  readonly backend: BackendName;
   readonly rounds: string;
   readonly threads?: string;
   readonly precision: MatrixPrecision;
@@ -28,8 +29,8 @@ interface Options {
 
 /** `manabi bench`: how fast is it, beside others, on this machine? */
 export const benchCommand = (shell: Shell): Command =>
-  withThreads(new Command("bench"))
-    .description("time well-known work, and the same work in other libraries, in turns")
+  withBackendOf(new Command("bench"))
+    .description("time well-known work, and the same work in other libraries or on the native backend, in turns")
     .usage("[words...] [options]")
     .argument("[words...]", "only work of these groups, or whose name contains a word")
     .option("--peer <names>", `${peerNames.join(", ")}; several with commas (default: torch, if there is one)`)
@@ -52,6 +53,7 @@ Examples:
   manabi bench train --peer torch,torch-bf16
   manabi bench inference --peer onnxruntime
   manabi bench train --precision medium --peer torch-bf16
+  manabi bench mnist convnet --backend wasm --peer native,jax-js
   manabi bench machine                           what this machine can do at most
 
 A ratio is ours over theirs: below 1 is faster.`,
@@ -65,7 +67,7 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
   const kinds = (options.peer ?? "torch").split(",").map((kind) => kind.trim());
   for (const kind of kinds)
     if (!peerNames.includes(kind)) throw new UsageError(unknownName("peer", kind, peerNames).message);
-  const output = prepareMeasuring(shell, options);
+  const output = await prepareMeasuring(shell, options);
   // A line of the result, for people.
   const say = (text: string) => {
     if (!options.json) output.info(text);
@@ -96,9 +98,13 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
     date: new Date().toISOString(),
     machine: { ...machine, load },
     versions: { manabi, git, node: machine.node, peers: Object.fromEntries(peers.map((p) => [p.kind, p.name])) },
-    ...{ threads, rounds, rows, means },
+    ...{ backend: options.backend, threads, rounds, rows, means },
   };
-  const file = await save(options.precision === "highest" ? words : [...words, options.precision], result);
+  const settings = [
+    ...(options.backend === "native" ? [] : [options.backend]),
+    ...(options.precision === "highest" ? [] : [options.precision]),
+  ];
+  const file = await save([...words, ...settings], result);
   if (options.json) return printJson(shell, result);
   for (const mean of means) say(meanLine(mean));
   for (const text of reasons(rows)) say(text);
@@ -156,13 +162,16 @@ function line({ name, measure, ours, peers: theirs, gflops }: Row, peers: readon
     const value = theirs[kind] ?? null;
     return value === null
       ? ["-".padStart(11), "-".padStart(6)]
-      : [show(value).padStart(11), (ours / value).toFixed(2).padStart(6)];
+      : [show(value).padStart(11), showRatio(ours / value).padStart(6)];
   });
   return [name.padEnd(nameWidth), show(ours).padStart(10), ...cells, (gflops?.toFixed(0) ?? "").padStart(8)].join(" ");
 }
 
+/** Two decimals, and two digits where those would be zeros. */
+const showRatio = (ratio: number): string => (ratio < 0.095 ? ratio.toPrecision(2) : ratio.toFixed(2));
+
 const meanLine = ({ group, peer, works, ratio }: Mean): string =>
-  `${group}: geometric mean of ours / ${peer} over ${works}: ${ratio.toFixed(2)}`;
+  `${group}: geometric mean of ours / ${peer} over ${works}: ${showRatio(ratio)}`;
 
 /** Why peers did not do some work, each reason once. */
 function reasons(rows: readonly Row[]): string[] {
