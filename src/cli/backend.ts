@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
-import type { BackendName } from "../backends/provider.ts";
-import { setBackend, setProcessor, setThreads } from "../backends/select.ts";
+import { type BackendName, prepareBackend, setBackend, setProcessor, setThreads } from "../backends/select.ts";
 import { type MatrixPrecision, setMatrixPrecision } from "../graph/precision.ts";
 import { wholeNumber } from "./shell.ts";
 
@@ -12,14 +11,14 @@ export interface BackendOptions {
   readonly processor?: string;
 }
 
-const threadsHelp = "threads of the native backend (default: all cores)";
+const threadsHelp = "threads of the native and the wasm backend (default: all cores)";
 
 /** Adds `--backend`, `--threads`, `--precision` and `--processor`. */
 export const withBackend = (command: Command): Command =>
   command
     .addOption(
-      new Option("--backend <name>", "what computes: native is fast, reference needs no compiler")
-        .choices(["auto", "native", "reference"])
+      new Option("--backend <name>", "what computes: native is fast, webgpu is a GPU, wasm and reference need nothing")
+        .choices(["auto", "native", "wasm", "webgpu", "reference"])
         .default("auto"),
     )
     .option("--threads <n>", threadsHelp)
@@ -42,11 +41,16 @@ export const withBackendOf = (command: Command): Command =>
   );
 
 /** Puts the options into force. */
-export function chooseBackend({ backend = "auto", threads, precision, processor }: BackendOptions): void {
+export async function chooseBackend({
+  backend = "auto",
+  threads,
+  precision,
+  processor,
+}: BackendOptions): Promise<void> {
   if (processor !== undefined) setProcessor(processor);
   if (precision !== undefined) setMatrixPrecision(precision);
+  if (backend !== "auto") await prepareBackend(backend);
   setBackend(backend);
   if (threads === undefined) return;
-  const count = wholeNumber("--threads", threads);
-  if (backend !== "reference") setThreads(count);
+  setThreads(wholeNumber("--threads", threads));
 }

@@ -18,13 +18,13 @@ const warmup = 3;
 
 /** Chooses what is measured, the native backend unless told. Returns where to tell things; with `json` that is stderr
  *  alone, since stdout is for the result. */
-export function prepareMeasuring(
+export async function prepareMeasuring(
   { stdout, stderr }: Shell,
   { backend = "native", threads, json }: Pick<BackendOptions, "backend" | "threads"> & { readonly json?: boolean },
-): Output {
+): Promise<Output> {
   const output = new Output({ stdout: json ? stderr : stdout, stderr });
   announceCompiling(output);
-  chooseBackend({ backend, threads });
+  await chooseBackend({ backend, threads });
   return output;
 }
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { backward } from "../../src/autodiff/vjp.ts";
 import { nativeDTypes } from "../../src/backends/native/index.ts";
 import { reference } from "../../src/backends/reference/index.ts";
+import { refusals, webgpuDTypes } from "../../src/backends/webgpu/index.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import { ShapeError } from "../../src/core/errors.ts";
 import type { Node } from "../../src/graph/node.ts";
@@ -13,6 +14,7 @@ import { assertSnapshot } from "../support/snapshot.ts";
 const backends = [
   { letter: "R", dtypes: reference.dtypes },
   { letter: "N", dtypes: nativeDTypes },
+  { letter: "G", dtypes: webgpuDTypes },
 ];
 
 /** Outputs and inputs of the first case that takes this dtype. */
@@ -50,8 +52,8 @@ test("the table of operations is up to date", () => {
   const text = [
     "# Operations",
     "",
-    "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native. The last column",
-    "holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
+    "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native, G webgpu. The last",
+    "column holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
     "every float dtype, on the others; 0 says that the gradient is zero everywhere, – that the result has none (integers,",
     "booleans, leaves). All other functions are composed of these and differentiate to any order.",
     "",
@@ -60,6 +62,12 @@ test("the table of operations is up to date", () => {
     `| primitive | ${dtypes.join(" | ")} | gradients |`,
     `|---|${dtypes.map(() => "---|").join("")}---|`,
     ...Object.entries(samples).map(([name, sample]) => row(name, sample)),
+    "",
+    `webgpu refuses ${Object.entries(refusals)
+      .map(([dtype, why]) => `${dtype} (${why})`)
+      .join(", ")}. Elements of u8 and bool take four bytes on the device. A device may take subnormal f32 for zero;`,
+    "a compiler of shaders may assume that there is no NaN, which is why NaN is told by its bits where a primitive",
+    "depends on it, and comparisons with NaN are those of the device.",
   ];
   assertSnapshot("docs/ops.md", text.join("\n"));
 });

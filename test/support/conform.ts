@@ -5,7 +5,7 @@ import { reference } from "../../src/backends/reference/index.ts";
 import { type DType, loadValues, type TypedArray } from "../../src/core/dtype.ts";
 import { showShape } from "../../src/core/errors.ts";
 import { readValue } from "../../src/core/value.ts";
-import type { Node } from "../../src/graph/node.ts";
+import { type Node, reachable } from "../../src/graph/node.ts";
 import { printGraph } from "../../src/graph/print.ts";
 import { webgpuUnderTest } from "./webgpu.ts";
 
@@ -23,6 +23,16 @@ export async function backendsUnderTest(): Promise<Backend[]> {
   const native = nativeBackend();
   const webgpu = await webgpuUnderTest();
   return [...(native ? [native] : []), ...(webgpu ? [webgpu] : [])];
+}
+
+/** The cases all of whose values are of dtypes that a backend computes in. */
+export const computable = (backend: Backend, cases: readonly ConformanceCase[]): ConformanceCase[] =>
+  cases.filter(({ outputs }) => reachable(outputs).every(({ dtype }) => backend.dtypes.has(dtype)));
+
+/** For the `skip` of a test: why a backend does not compute in these dtypes, or false where it does. */
+export function lacks(backend: Backend, ...dtypes: readonly DType[]): string | false {
+  const missing = dtypes.filter((d) => !backend.dtypes.has(d));
+  return missing.length > 0 && `${backend.name} has no ${missing.join(", ")}`;
 }
 
 /**

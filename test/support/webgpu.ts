@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { prepareBackend } from "../../src/backends/select.ts";
 import { type WebGpuBackend, webgpuBackend } from "../../src/backends/webgpu/index.ts";
 
 /** The GPU in software that comes with Debian's chromium. */
@@ -13,4 +14,11 @@ export async function webgpuUnderTest(): Promise<WebGpuBackend | null> {
     console.error(`webgpu is not tested: ${(error as Error).message}`);
     return null;
   }
+}
+
+/** Readies the backend for `setBackend("webgpu")`; returns the reason to skip tests, false where it works. */
+export async function preparedWebgpu(): Promise<string | false> {
+  if (existsSync(swiftShader)) process.env.VK_ICD_FILENAMES ??= swiftShader;
+  const { works, detail } = await prepareBackend("webgpu");
+  return !works && detail;
 }

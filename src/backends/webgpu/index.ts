@@ -10,11 +10,11 @@ import { webgpuDTypes } from "./wgsl/scalar.ts";
 export type { WebGpuOptions } from "./open.ts";
 export { webgpuDTypes } from "./wgsl/scalar.ts";
 
-/** Why the others are refused. */
-const reasons = {
+/** Why the other dtypes are refused. */
+export const refusals = {
   f64: "WGSL has no 64-bit floats",
   bf16: "WGSL has no bf16",
-  f16: "16-bit floats are not implemented on it yet",
+  f16: "only some devices have 16-bit floats",
 } as const;
 
 export interface WebGpuBackend extends Backend<GpuArray> {
@@ -43,7 +43,7 @@ function refuseDTypes({ inputs, outputs }: Graph): void {
   for (const { dtype, prim } of reachable([...outputs, ...inputs]))
     if (!webgpuDTypes.has(dtype))
       throw new ManabiError(
-        `webgpu: ${prim.name} is ${dtype}, and ${reasons[dtype as keyof typeof reasons]}; it computes in ` +
+        `webgpu: ${prim.name} is ${dtype}, and ${refusals[dtype as keyof typeof refusals]}; it computes in ` +
           `${[...webgpuDTypes].join(", ")}: cast, or take the backend native`,
       );
 }

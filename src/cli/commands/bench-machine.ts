@@ -48,7 +48,7 @@ async function run(shell: Shell, words: readonly string[], options: Options): Pr
     throw new UsageError(`"${words[0]}" is an option of no recipe; name one with --recipe (${recipeNames.join(", ")})`);
   if (extname(out) !== ".html") throw new UsageError(`--out is "${out}"; the page is a .html file`);
   const target = recipe === undefined ? null : await findTarget("bench machine --recipe", recipe, words);
-  const output = prepareMeasuring(shell, options);
+  const output = await prepareMeasuring(shell, options);
   const profile = target && (await profileTarget(target, count, output)).profile;
   const machine = profile?.machine ?? measurePeaks(output);
   await writeAtomic(out, rooflinePage(await packageVersion(), machine, profile));

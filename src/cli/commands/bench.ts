@@ -67,7 +67,7 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
   const kinds = (options.peer ?? "torch").split(",").map((kind) => kind.trim());
   for (const kind of kinds)
     if (!peerNames.includes(kind)) throw new UsageError(unknownName("peer", kind, peerNames).message);
-  const output = prepareMeasuring(shell, options);
+  const output = await prepareMeasuring(shell, options);
   // A line of the result, for people.
   const say = (text: string) => {
     if (!options.json) output.info(text);

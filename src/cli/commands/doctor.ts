@@ -2,7 +2,7 @@ import { readFile, statfs } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { dirname } from "node:path";
 import { Command } from "commander";
-import { backendStatus } from "../../backends/select.ts";
+import { backendStatus, prepareBackend } from "../../backends/select.ts";
 import { cacheRoot } from "../../core/cache.ts";
 import { readEnvironment } from "../../train/environment.ts";
 import { announceCompiling } from "../compiling.ts";
@@ -57,6 +57,7 @@ export const doctorCommand = (shell: Shell): Command =>
 async function examine() {
   const folder = cacheRoot();
   const environment = await readEnvironment();
+  await prepareBackend("webgpu");
   return {
     backends: backendStatus(),
     environment,

@@ -43,7 +43,7 @@ export const evalCommand = (shell: Shell): Command =>
 
 async function evaluate(shell: Shell, run: string, options: Options): Promise<void> {
   const output = outputOf(shell, options);
-  chooseBackend(options);
+  await chooseBackend(options);
   announceCompiling(output);
   const { card, model, checkpoint } = await loadTrained(run, options.checkpoint);
   const dataset = await testImages(card, options, output);

@@ -48,7 +48,7 @@ async function predict(shell: Shell, run: string, words: readonly string[], opti
   const top = wholeNumber("--top", options.top);
   const output = outputOf(shell, options);
   const paths = await findImages(words);
-  chooseBackend(options);
+  await chooseBackend(options);
   announceCompiling(output);
   const { card, model } = await loadTrained(run, options.checkpoint);
   const results: { path: string; predictions: { label: string; probability: number }[] }[] = [];

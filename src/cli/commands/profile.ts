@@ -58,7 +58,7 @@ async function run(shell: Shell, first: string | undefined, words: readonly stri
   if (out !== undefined && extname(out) !== ".json")
     throw new UsageError(`--out is "${out}"; the trace is a .json file, and the page beside it gets .html`);
   const target = await findTarget("profile", name ?? generalRecipe, rest, options.smoke);
-  const output = prepareMeasuring(shell, options);
+  const output = await prepareMeasuring(shell, options);
   const { profile, runs } = await profileTarget(target, count, output);
   const files = out === undefined ? [] : await writeFiles(out, profile, runs);
   if (options.json) return printJson(shell, { ...profile, files });

@@ -57,7 +57,7 @@ async function train(
       `say what to train: --data <folder>, or a recipe (${recipeNames.join(", ")}); see manabi train --help`,
     );
   const output = outputOf(shell, options);
-  chooseBackend(options);
+  await chooseBackend(options);
   announceCompiling(output);
   const outcome = await (options.resume === undefined
     ? start(given ?? generalRecipe, rest, options, output)

@@ -1,16 +1,13 @@
 import type { Buffer, OpInstruction } from "../../../compiler/instruction.ts";
-import type { DType } from "../../../core/dtype.ts";
-import { wgslType } from "../wgsl/scalar.ts";
 import { type Dispatch, type Operand, param } from "../wgsl/shader.ts";
 import { forEach } from "./copy.ts";
 
 /**
- * result[z, i, j] = sum over p of left[z, i, p] right[z, p, j], whatever the operands are: matrices by strides, or
+ * Of f32: result[z, i, j] = sum over p of left[z, i, p] right[z, p, j], whatever the operands are: matrices by strides, or
  * pictures whose windows are never laid out. It is computed in tiles, by a thread, or by a workgroup for each result.
  */
 export interface Contraction {
   readonly label: string;
-  readonly dtype: DType;
   readonly batches: number;
   readonly m: number;
   readonly n: number;
@@ -90,17 +87,15 @@ export function contractionDispatch(c: Contraction, parts: number): Dispatch {
   };
 }
 
-const stored = ({ dtype }: Contraction, value: string): string => (dtype === "u8" ? `${value} & 0xffu` : value);
 const storeOf = ({ operands }: Contraction): string => `store${operands.length}`;
-const zeroOf = ({ dtype }: Contraction): string => `${wgslType(dtype)}()`;
 
 function byThread(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   const text = `    let j = q % ${n};
     let i = (q / ${n}) % ${m};
     let z = q / ${n} / ${m};
-    var sum = ${zeroOf(c)};
+    var sum = 0f;
     for (var p = 0; p < ${k}; p++) { sum += left(z, i, p) * right(z, p, j); }
-    ${storeOf(c)}(place(z, i, j), ${stored(c, "sum")});`;
+    ${storeOf(c)}(place(z, i, j), sum);`;
   const count = c.batches * c.m * c.n;
   return forEach(count, text, c.functions, `${batches} * ${m} * ${n}`);
 }
@@ -113,19 +108,18 @@ function byWorkgroup(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   const body = `  let j = group % ${n};
   let i = (group / ${n}) % ${m};
   let z = group / ${n} / ${m};
-  var sum = ${zeroOf(c)};
+  var sum = 0f;
   for (var p = lane; p < ${k}; p += ${threads}) { sum += left(z, i, p) * right(z, p, j); }
   sums[lane] = sum;
   workgroupBarrier();
 ${halves.join("\n")}
-  if (lane == 0) { ${storeOf(c)}(place(z, i, j), ${stored(c, "sums[0]")}); }`;
-  const before = `var<workgroup> sums: array<${wgslType(c.dtype)}, ${threads}>;\n${c.functions}`;
+  if (lane == 0) { ${storeOf(c)}(place(z, i, j), sums[0]); }`;
+  const before = `var<workgroup> sums: array<f32, ${threads}>;\n${c.functions}`;
   return { code: { before, body, threads }, groups: c.batches * c.m * c.n };
 }
 
 /** Tiles of both operands go through the workgroup's memory; each thread adds up `own` results in registers. */
 function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispatch["code"] {
-  const type = wgslType(c.dtype);
   const [across, down] = [columns / tn, rows / tm];
   const threads = across * down;
   const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -136,7 +130,7 @@ function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispat
       let s = ${alongTerms ? `e / ${depth}` : `e % ${size}`};
       let t = ${alongTerms ? `e % ${depth}` : `e / ${size}`};
       let p = p0 + t;
-      var v = ${type}();
+      var v = 0f;
       if (p < end && ${test}) { v = ${value}; }
       ${tile}[t * ${size} + s] = v;
     }`;
@@ -148,7 +142,7 @@ function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispat
   let j0 = ((group % tiles) % across) * ${columns};
   let ti = lane / ${across};
   let tj = lane % ${across};
-${cells.map(([r, s]) => `  var c${r}_${s} = ${type}();`).join("\n")}
+${cells.map(([r, s]) => `  var c${r}_${s} = 0f;`).join("\n")}
   let end = min(${k}, (part + 1) * ${chunk});
   for (var p0 = part * ${chunk}; p0 < end; p0 += ${depth}) {${fetch("left_tile", rows, c.leftAlongTerms, `i0 + s < ${m}`, "left(z, i0 + s, p)")}${fetch("right_tile", columns, c.rightAlongTerms, `j0 + s < ${n}`, "right(z, p, j0 + s)")}
     workgroupBarrier();
@@ -167,11 +161,11 @@ ${cells
   .map(
     ([r, s]) =>
       `  if (i0 + ti + ${r * down} < ${m} && j0 + tj + ${s * across} < ${n}) { ` +
-      `${storeOf(c)}(part * ${batches} * ${m} * ${n} + place(z, i0 + ti + ${r * down}, j0 + tj + ${s * across}), ${stored(c, `c${r}_${s}`)}); }`,
+      `${storeOf(c)}(part * ${batches} * ${m} * ${n} + place(z, i0 + ti + ${r * down}, j0 + tj + ${s * across}), c${r}_${s}); }`,
   )
   .join("\n")}`;
-  const before = `var<workgroup> left_tile: array<${type}, ${rows * depth}>;
-var<workgroup> right_tile: array<${type}, ${columns * depth}>;
+  const before = `var<workgroup> left_tile: array<f32, ${rows * depth}>;
+var<workgroup> right_tile: array<f32, ${columns * depth}>;
 ${c.functions}`;
   return { before, body, threads };
 }
@@ -191,7 +185,7 @@ export function splitProduct(op: OpInstruction, parts: number): OpInstruction[] 
 export function sumPartsDispatch({ buffers: [parts, target], params: [count] }: OpInstruction): Dispatch {
   const text = `    var sum = load0(q);
     for (var part = 1; part < ${param(1)}; part++) { sum += load0(part * ${param(0)} + q); }
-    store1(q, ${target.dtype === "u8" ? "sum & 0xffu" : "sum"});`;
+    store1(q, sum);`;
   return {
     label: "a sum of parts",
     operands: [

@@ -1,5 +1,4 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
-import { wgslType } from "../wgsl/scalar.ts";
 import { type Operand, param } from "../wgsl/shader.ts";
 import { type Contraction, firstParam } from "./contraction.ts";
 
@@ -20,7 +19,6 @@ export function matrixProduct(op: OpInstruction): Contraction {
   const [m, n, k, leftRow, leftTerm, rightTerm, rightColumn, rank, ...axes] = op.params;
   const params = new Params();
   const target = op.buffers[2];
-  const type = wgslType(target.dtype);
   const batch = Array.from({ length: rank }, (_, a) => axes.slice(3 * a, 3 * a + 3));
   /** Where the batch's matrices begin: z is taken apart from the last axis on. */
   const start = (side: 1 | 2): string => {
@@ -34,12 +32,11 @@ export function matrixProduct(op: OpInstruction): Contraction {
     return terms.join("");
   };
   const by = (name: string, stride: number) => (stride === 1 ? name : `${name} * ${params.of(stride)}`);
-  const functions = `fn left(z: i32, i: i32, p: i32) -> ${type} { return load0(${by("i", leftRow)} + ${by("p", leftTerm)}${start(1)}); }
-fn right(z: i32, p: i32, j: i32) -> ${type} { return load1(${by("p", rightTerm)} + ${by("j", rightColumn)}${start(2)}); }
+  const functions = `fn left(z: i32, i: i32, p: i32) -> f32 { return load0(${by("i", leftRow)} + ${by("p", leftTerm)}${start(1)}); }
+fn right(z: i32, p: i32, j: i32) -> f32 { return load1(${by("p", rightTerm)} + ${by("j", rightColumn)}${start(2)}); }
 fn place(z: i32, i: i32, j: i32) -> i32 { return (z * ${param(0)} + i) * ${param(1)} + j; }`;
   return {
     label: `a product ${m} x ${k} x ${n}`,
-    dtype: target.dtype,
     batches: batch.reduce((count, [size]) => count * size, 1),
     m,
     n,
@@ -81,7 +78,6 @@ export function convolution(op: OpInstruction, kind: "forward" | "input" | "weig
   const g = geometryOf(op);
   const params = new Params();
   const target = op.buffers[2];
-  const type = wgslType(target.dtype);
   const perGroup = { channels: g.channels / g.groups, filters: g.filters / g.groups };
   const taps = product(g.kernel);
   const [inputs, outputs] = [product(g.input), product(g.output)];
@@ -100,14 +96,14 @@ export function convolution(op: OpInstruction, kind: "forward" | "input" | "weig
   const flat = (prefix: string, sizes: readonly string[]) =>
     `(${prefix}z * ${sizes[1]} + ${prefix}y) * ${sizes[2]} + ${prefix}x`;
   /** What the window at an output pixel has under a tap of the kernel, 0 in the padding. */
-  const window = `fn window(image: i32, channel: i32, pixel: i32, tap: i32) -> ${type} {
+  const window = `fn window(image: i32, channel: i32, pixel: i32, tap: i32) -> f32 {
   ${apart("pixel", "o", outputSize)}
   ${apart("tap", "k", g.kernel)}
   ${axes.map((a, i) => `let i${a} = o${a} * ${g.stride[i]} + k${a} * ${g.dilation[i]} - ${g.low[i]};`).join("\n  ")}
-  if (${within("i", inputSize)}) { return ${type}(); }
+  if (${within("i", inputSize)}) { return 0f; }
   return load0((image * ${channels} + channel) * ${inputPixels} + ${flat("i", inputSize)});
 }`;
-  const shared = { dtype: target.dtype, batches: g.groups, operands: operandsOf(op), target };
+  const shared = { batches: g.groups, operands: operandsOf(op), target };
   const sizes = `${g.images} x ${g.channels} x ${g.input.join(" x ")}`;
 
   switch (kind) {
@@ -119,8 +115,8 @@ export function convolution(op: OpInstruction, kind: "forward" | "input" | "weig
         n: g.images * outputs,
         k: perGroup.channels * taps,
         functions: `${window}
-fn left(z: i32, i: i32, p: i32) -> ${type} { return load1((z * ${groupFilters} + i) * ${groupChannels} * ${taps} + p); }
-fn right(z: i32, p: i32, j: i32) -> ${type} {
+fn left(z: i32, i: i32, p: i32) -> f32 { return load1((z * ${groupFilters} + i) * ${groupChannels} * ${taps} + p); }
+fn right(z: i32, p: i32, j: i32) -> f32 {
   return window(j / ${outputPixels}, z * ${groupChannels} + p / ${taps}, j % ${outputPixels}, p % ${taps});
 }
 fn place(z: i32, i: i32, j: i32) -> i32 {
@@ -137,17 +133,17 @@ fn place(z: i32, i: i32, j: i32) -> i32 {
         m: perGroup.channels,
         n: g.images * inputs,
         k: perGroup.filters * taps,
-        functions: `fn left(z: i32, i: i32, p: i32) -> ${type} {
+        functions: `fn left(z: i32, i: i32, p: i32) -> f32 {
   return load1(((z * ${groupFilters} + p / ${taps}) * ${groupChannels} + i) * ${taps} + p % ${taps});
 }
-fn right(z: i32, p: i32, j: i32) -> ${type} {
+fn right(z: i32, p: i32, j: i32) -> f32 {
   let pixel = j % ${inputPixels};
   let tap = p % ${taps};
   ${apart("pixel", "i", inputSize)}
   ${apart("tap", "k", g.kernel)}
   ${axes.map((a, i) => `let s${a} = i${a} + ${g.low[i]} - k${a} * ${g.dilation[i]};`).join("\n  ")}
   ${axes.map((a, i) => `let o${a} = s${a} / ${g.stride[i]};`).join("\n  ")}
-  if (${axes.map((a, i) => `s${a} < 0 || o${a} * ${g.stride[i]} != s${a} || o${a} >= ${outputSize[i]}`).join(" || ")}) { return ${type}(); }
+  if (${axes.map((a, i) => `s${a} < 0 || o${a} * ${g.stride[i]} != s${a} || o${a} >= ${outputSize[i]}`).join(" || ")}) { return 0f; }
   return load0(((j / ${inputPixels}) * ${filters} + z * ${groupFilters} + p / ${taps}) * ${outputPixels} + ${flat("o", outputSize)});
 }
 fn place(z: i32, i: i32, j: i32) -> i32 {
@@ -165,10 +161,10 @@ fn place(z: i32, i: i32, j: i32) -> i32 {
         n: perGroup.channels * taps,
         k: g.images * outputs,
         functions: `${window}
-fn left(z: i32, i: i32, p: i32) -> ${type} {
+fn left(z: i32, i: i32, p: i32) -> f32 {
   return load1(((p / ${outputPixels}) * ${filters} + z * ${groupFilters} + i) * ${outputPixels} + p % ${outputPixels});
 }
-fn right(z: i32, p: i32, j: i32) -> ${type} {
+fn right(z: i32, p: i32, j: i32) -> f32 {
   return window(p / ${outputPixels}, z * ${groupChannels} + j / ${taps}, p % ${outputPixels}, j % ${taps});
 }
 fn place(z: i32, i: i32, j: i32) -> i32 { return (z * ${groupFilters} + i) * ${param(1)} + j; }`,

@@ -1,11 +1,13 @@
 /**
- * Functions that shaders call, by name. WGSL lets a compiler assume that there are no infinities and no NaN, so both
- * come from bits that it cannot see through, and NaN is told by its bits. Polynomials and their errors are those of
- * native/kernel.h.
+ * Functions that shaders call, by name. WGSL lets a compiler assume that there are no infinities and no NaN and that
+ * x - ((1 + x) - 1) is 0, so such values come from bits that it cannot see through (the number of workgroups is below
+ * 2^31, which no compiler knows), and NaN is told by its bits. Polynomials and their errors are those of native/kernel.h.
  */
 const functions: Record<string, string> = {
-  infinity: "fn infinity() -> f32 { return bitcast<f32>(infinity_bits); }",
-  missing: "fn missing() -> f32 { return bitcast<f32>(infinity_bits | 0x400000u); }",
+  no_bits: "fn no_bits() -> u32 { return u32(u.offsets[0].x) >> 31u; }",
+  as_it_is: "fn as_it_is(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) | no_bits()); }",
+  infinity: "fn infinity() -> f32 { return bitcast<f32>(0x7f800000u | no_bits()); }",
+  missing: "fn missing() -> f32 { return bitcast<f32>(0x7fc00000u | no_bits()); }",
   is_missing: "fn is_missing(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
   is_infinite: "fn is_infinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }",
   is_negative: "fn is_negative(x: f32) -> bool { return (bitcast<u32>(x) >> 31u) != 0u; }",
@@ -114,9 +116,9 @@ const functions: Record<string, string> = {
   return select(r, missing(), x < 0.0 || is_missing(x));
 }`,
   log1p_f32: `fn log1p_f32(x: f32) -> f32 {
-  let u = 1.0 + x;
-  let lost = select(0.0, x - (u - 1.0), x < 16777216.0);
-  let i = bitcast<i32>(u);
+  let y = as_it_is(1.0 + x);
+  let lost = select(0.0, x - (y - 1.0), x < 16777216.0);
+  let i = bitcast<i32>(y);
   let e = (i - 0x3f3504f3) >> 23u;
   let f = (bitcast<f32>(i - (e << 23u)) - 1.0) + lost * power_of_two(max(-e, -126));
   var r = log_parts(f32(e), f);
@@ -302,8 +304,6 @@ fn quarters(a: f32) -> Quarters {
   smallest: "fn smallest(x: f32, y: f32) -> f32 { return select(y, x, x < y || is_missing(x)); }",
 };
 
-const privateBits = "var<private> infinity_bits: u32 = 0x7f800000u;";
-
 /** The functions that `body` calls, directly or by way of others. */
 export function functionsFor(body: string): string {
   const used = new Set<string>();
@@ -315,6 +315,7 @@ export function functionsFor(body: string): string {
       }
   };
   visit(body);
-  const texts = Object.keys(functions).flatMap((name) => (used.has(name) ? [functions[name]] : []));
-  return [...(texts.some((t) => t.includes("infinity_bits")) ? [privateBits] : []), ...texts].join("\n");
+  return Object.keys(functions)
+    .flatMap((name) => (used.has(name) ? [functions[name]] : []))
+    .join("\n");
 }
