@@ -272,6 +272,7 @@ const valuesOf = (cell: Cell): TypedArray => (cell.node.attrs as DataAttrs).data
 function own(cell: Cell): void {
   if (!cell.shared) return;
   const { shape, dtype } = cell.node;
-  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as TypedArray });
+  const values = valuesOf(cell);
+  cell.node = data({ shape, dtype, data: backend().copy?.(values) ?? (values.slice() as TypedArray) });
   cell.shared = false;
 }

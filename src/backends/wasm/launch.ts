@@ -125,7 +125,7 @@ export class Launch {
     layout: Layout,
   ): TypedArray {
     if (place.kind === "input") return inputs[place.index];
-    const inside = this.engine.memory.array(dtype, size, true);
+    const inside = this.engine.memory.array(arrayType(dtype), size, true);
     this.point(layout.outputs.get(i), this.outputAddresses, i, inside ? inside.byteOffset : layout.outputAt[i]);
     return inside ?? new (arrayType(dtype))(size);
   }

@@ -1,4 +1,4 @@
-import { arrayType, byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
+import type { arrayType, TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { timesWritten } from "../backend.ts";
 import type { MemoryImport } from "./assembler.ts";
@@ -102,25 +102,20 @@ export class Memory {
     this.heap.give(address, bytes);
   }
 
-  /** Elements at an address. */
-  view(dtype: DType, address: number, size: number): TypedArray {
-    return new (arrayType(dtype))(this.memory.buffer as ArrayBuffer, address, size);
-  }
-
   /** The address of an array that lies in this memory, else null. */
   addressOf(array: TypedArray): number | null {
     return this.isShared && this.buffers.has(array.buffer) ? array.byteOffset : null;
   }
 
   /** An array in this memory for a result or for `values` that programs update; null where one outside is better. */
-  array(dtype: DType, size: number, isResult: boolean): TypedArray | null {
-    const bytes = size * byteSize(dtype);
+  array(type: ReturnType<typeof arrayType>, size: number, isResult: boolean): TypedArray | null {
+    const bytes = size * type.BYTES_PER_ELEMENT;
     // Growth would take the memory from under arrays that are not shared.
     if (!this.isShared || size === 0) return null;
     if (isResult && (bytes < leastInPlace || this.inPlace + bytes > mostInPlace)) return null;
     const address = this.tryAlloc(bytes);
     if (address === null) return null;
-    const array = this.view(dtype, address, size);
+    const array = new type(this.memory.buffer as ArrayBuffer, address, size);
     if (isResult) this.inPlace += aligned(bytes);
     this.unreachable.register(array, { address, bytes: aligned(bytes), isResult });
     return array;
@@ -129,6 +124,14 @@ export class Memory {
   /** Frees a block when `owner` is gone. */
   freeWith(owner: object, address: number, bytes: number): void {
     this.unreachable.register(owner, { address, bytes: aligned(bytes), isResult: false });
+  }
+
+  /** A copy of an array, in this memory if that is possible. */
+  copy(values: TypedArray): TypedArray {
+    const array = this.array(values.constructor as ReturnType<typeof arrayType>, values.length, false);
+    if (!array) return values.slice() as TypedArray;
+    array.set(values);
+    return array;
   }
 
   /** The address of a copy of an array outside, which is kept until its values change; null where there is no room. */
