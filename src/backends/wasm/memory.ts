@@ -1,6 +1,5 @@
 import type { arrayType, TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
-import { timesWritten } from "../backend.ts";
 import type { MemoryImport } from "./assembler.ts";
 import { aligned, Heap } from "./heap.ts";
 
@@ -32,7 +31,6 @@ export class Memory {
   /** The whole memory; made anew when it has grown. */
   words: Int32Array;
   private readonly buffers = new WeakSet<object>();
-  private readonly residents = new WeakMap<TypedArray, Resident>();
   private readonly unreachable: FinalizationRegistry<Freeable>;
   private inPlace = 0;
 
@@ -58,6 +56,11 @@ export class Memory {
     this.heap.extend(buffer.byteLength);
   }
 
+  /** Bytes that there can be at most. */
+  get limit(): number {
+    return this.mostBytes;
+  }
+
   /** Bytes in use. */
   get used(): number {
     return this.heap.used;
@@ -74,7 +77,8 @@ export class Memory {
     return address;
   }
 
-  private tryAlloc(bytes: number): number | null {
+  /** The same, or null where there is no room. */
+  tryAlloc(bytes: number): number | null {
     const address = this.heap.take(bytes);
     if (address !== null) return address;
     return this.grow(this.heap.missing(bytes)) ? this.heap.take(bytes) : null;
@@ -134,34 +138,10 @@ export class Memory {
     return array;
   }
 
-  /** The address of a copy of an array outside, which is kept until its values change; null where there is no room. */
-  resident(array: TypedArray): number | null {
-    const inside = this.addressOf(array);
-    if (inside !== null) return inside;
-    const writes = timesWritten(array);
-    let known = this.residents.get(array);
-    if (known?.writes === writes) return known.address;
-    if (!known) {
-      const address = this.used + array.byteLength > this.mostBytes / 2 ? null : this.tryAlloc(array.byteLength);
-      if (address === null) return null;
-      known = { address, writes };
-      this.residents.set(array, known);
-      this.freeWith(array, address, array.byteLength);
-    }
-    known.writes = writes;
-    this.write(known.address, array);
-    return known.address;
-  }
-
   /** Copies an array to an address. */
   write(address: number, array: TypedArray): void {
     new Uint8Array(this.memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
-}
-
-interface Resident {
-  readonly address: number;
-  writes: number;
 }
 
 interface Freeable {
