@@ -155,11 +155,18 @@ export const minOf = (x: Value, y: Value): Value => select(op("i32.lt_s", x, y),
 
 // Functions
 
+type Code = (number | Code)[];
+
+/** A place in the code of a function that is filled later, whatever has been written behind it. */
+export interface Slot {
+  readonly code: Code;
+}
+
 /** The body of a function while it is written; every method appends statements. */
 export class FunctionBuilder {
   readonly params: readonly Local[];
   private readonly locals: ValueType[] = [];
-  private code: number[] = [];
+  private code: Code = [];
   /** Blocks around what is being written. */
   private depth = 0;
 
@@ -182,6 +189,22 @@ export class FunctionBuilder {
   set(target: Local, value: Value): void {
     check("local.set", value, target.type);
     this.code.push(...value.code, 0x21, ...unsigned(target.index));
+  }
+
+  /** A place, here, for what is only later found to be needed before what follows. */
+  slot(): Slot {
+    const code: Code = [];
+    this.code.push(code);
+    return { code };
+  }
+
+  /** Appends what `write` writes to a slot, which lies in the same block or in one around this. */
+  into<T>({ code }: Slot, write: () => T): T {
+    const outer = this.code;
+    this.code = code;
+    const result = write();
+    this.code = outer;
+    return result;
   }
 
   store(name: string, address: Value, value: Value, offset = 0): void {
@@ -255,9 +278,21 @@ export class FunctionBuilder {
   encode(result: Value | null): number[] {
     if (this.depth) throw wrong("a block was left open");
     const declared = this.locals.flatMap((type) => [1, typeByte[type]]);
-    const body = [...unsigned(this.locals.length), ...declared, ...this.code, ...(result?.code ?? []), end];
-    return [...unsigned(body.length), ...body];
+    const code = flatten(this.code);
+    const body = [unsigned(this.locals.length), declared, code, result?.code ?? [], [end]].flat();
+    return [unsigned(body.length), body].flat();
   }
+}
+
+function flatten(code: Code): number[] {
+  const bytes: number[] = [];
+  const visit = (part: Code) => {
+    for (const c of part)
+      if (typeof c === "number") bytes.push(c);
+      else visit(c);
+  };
+  visit(code);
+  return bytes;
 }
 
 const local = (type: ValueType, index: number): Local => ({ type, index, code: [0x20, ...unsigned(index)] });
@@ -277,6 +312,7 @@ export class ModuleBuilder {
   private readonly types: string[] = [];
   private readonly imports: { name: string; type: number }[] = [];
   private readonly functions: { type: number; body: number[]; name: string | null }[] = [];
+  private readonly known = new Map<string, Callee>();
 
   constructor(memory: MemoryImport) {
     this.memory = memory;
@@ -309,6 +345,13 @@ export class ModuleBuilder {
     const type = this.type(params, result);
     const index = this.imports.length + this.functions.push({ type, body: builder.encode(value ?? null), name }) - 1;
     return { index, params, result };
+  }
+
+  /** A function that others of the module share: `make` defines or imports it when it is first asked for. */
+  once(key: string, make: () => Callee): Callee {
+    const callee = this.known.get(key) ?? make();
+    this.known.set(key, callee);
+    return callee;
   }
 
   encode(): Uint8Array<ArrayBuffer> {

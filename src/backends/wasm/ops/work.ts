@@ -1,14 +1,6 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import { ManabiError } from "../../../core/errors.ts";
-import {
-  add,
-  type Callee,
-  type FunctionBuilder,
-  type Local,
-  load,
-  type ModuleBuilder,
-  type Value,
-} from "../assembler.ts";
+import { add, type FunctionBuilder, type Local, load, type ModuleBuilder, type Value } from "../assembler.ts";
 import type { Call } from "../call.ts";
 
 /** A buffer and the element of it where an operand begins. */
@@ -69,17 +61,6 @@ export function defineWork<B extends string, P extends string>({ key, buffers, p
       threadBytes: call.threadBytes,
     };
   };
-}
-
-const functions = new WeakMap<ModuleBuilder, Map<string, Callee>>();
-
-/** A function that the work functions of a module share: made when the first of them asks for it. */
-export function once(module: ModuleBuilder, key: string, make: () => Callee): Callee {
-  let known = functions.get(module);
-  if (!known) functions.set(module, (known = new Map()));
-  let callee = known.get(key);
-  if (!callee) known.set(key, (callee = make()));
-  return callee;
 }
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
