@@ -2,6 +2,8 @@ import type { OpInstruction } from "../../../compiler/instruction.ts";
 import { ManabiError } from "../../../core/errors.ts";
 import type { Call } from "../call.ts";
 import { argsortCalls } from "./argsort.ts";
+import { attentionCalls } from "./attention.ts";
+import { attentionGradCalls } from "./attention-grad.ts";
 import { convCalls, convInputGradCalls, convWeightGradCalls } from "./conv.ts";
 import { cumsumCalls } from "./cumsum.ts";
 import { gemmCalls } from "./gemm.ts";
@@ -12,6 +14,8 @@ const operations: Readonly<Record<string, (op: OpInstruction) => readonly Call[]
   conv: convCalls,
   conv_input_grad: convInputGradCalls,
   conv_weight_grad: convWeightGradCalls,
+  attention: attentionCalls,
+  attention_grad: attentionGradCalls,
   cumsum: cumsumCalls,
   argsort: argsortCalls,
   scatter_add: scatterAddCalls,

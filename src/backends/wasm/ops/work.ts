@@ -38,10 +38,11 @@ export interface CallOptions<B extends string, P extends string>
 
 /** A work function whose context is addressed by names; the result makes calls of it. */
 export function defineWork<B extends string, P extends string>({ key, buffers, params, build }: WorkOptions<B, P>) {
+  const names = [...buffers, "shared", "own", ...params];
+  if (new Set(names).size < names.length) throw new ManabiError(`wasm: ${key} has two words of one name: ${names}`);
   const work: Call["work"] = {
     key,
     build(f, module, ctx, begin, end) {
-      const names = [...buffers, "shared", "own", ...params];
       const words = Object.fromEntries(names.map((name, i) => [name, f.let(load("i32.load", ctx, 4 * i))]));
       build(f, module, words as Words<B | P>, { begin, end }, add(ctx, 4 * names.length));
     },
