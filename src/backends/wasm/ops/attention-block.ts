@@ -3,10 +3,8 @@ import * as literal from "../assembler.ts";
 import {
   add,
   type Callee,
-  call,
   div,
   eq,
-  extract,
   type FunctionBuilder,
   i32,
   type Local,
@@ -17,13 +15,10 @@ import {
   mul,
   op,
   rem,
-  replace,
   select,
   sub,
   type Value,
 } from "../assembler.ts";
-import { f64Function } from "../f64-functions.ts";
-import { exp, type LaneWriter } from "../math.ts";
 import { panelPacker } from "./pack.ts";
 import { constant, loadOne, type Real, splat, tileColumns, tileRows } from "./real.ts";
 import { roundUp } from "./work.ts";
@@ -163,6 +158,15 @@ export function packRows(
   });
 }
 
+/** Multiplies `count` neighbours, of whole vectors or less, by a factor; what lies behind the last may change. */
+export function scalePanel(f: FunctionBuilder, real: Real, at: Value, count: Value, factor: Value): void {
+  const all = f.let(splat(real, factor));
+  f.range(0, count, real.lanes, (i) => {
+    const place = f.let(add(at, mul(i, real.bytes)));
+    f.store("v128.store", place, op(`${real.shape}.mul`, load("v128.load", place), all));
+  });
+}
+
 /** The same rows as panels [tile of rows][width][columns of a tile]: the right factor, transposed. */
 export function packColumns(
   f: FunctionBuilder,
@@ -221,10 +225,9 @@ export interface Block {
   readonly causal: Value;
   readonly kind: Value;
   readonly mask: Rows;
-  readonly scale: Value;
 }
 
-/** Scales a block of scores, adds the mask, and hides what is masked, comes later, or is no key. */
+/** Adds the mask to a block of scores, and hides what is masked, comes later, or is no key. */
 export function maskScores(f: FunctionBuilder, module: ModuleBuilder, real: Real, b: Block): void {
   const { at, row, column } = b.mask;
   const first = add(at, add(mul(b.query0, row), mul(b.key0, column)));
@@ -240,27 +243,21 @@ export function maskScores(f: FunctionBuilder, module: ModuleBuilder, real: Real
     first,
     row,
     column,
-    b.scale,
   );
 }
 
 function scoreMasker(module: ModuleBuilder, real: Real): Callee {
-  const { bytes, lanes, shape, name } = real;
+  const { bytes, name } = real;
   return module.once(`mask scores ${name}`, () =>
     module.function(
       null,
-      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", name],
+      ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],
       null,
-      (f, scores, queries, keys, query0, key0, causal, kind, mask, maskRow, maskColumn, scale) => {
-        const factor = f.let(splat(real, scale));
-        const padded = paddedKeys(real, keys);
+      (f, scores, queries, keys, query0, key0, causal, kind, mask, maskRow, maskColumn) => {
+        const padded = f.let(paddedKeys(real, keys));
         const hidden = constant(real, Number.NEGATIVE_INFINITY);
         f.range(0, queries, 1, (i) => {
           const place = (j: Value) => add(scores, mul(j, bytes));
-          f.range(0, padded, lanes, (j) => {
-            const at = f.let(place(j));
-            f.store("v128.store", at, op(`${shape}.mul`, load("v128.load", at), factor));
-          });
           f.if(kind, () =>
             f.range(0, keys, 1, (j) => {
               const at = f.let(place(j));
@@ -288,27 +285,3 @@ function scoreMasker(module: ModuleBuilder, real: Real): Callee {
 /** Keys of a block in whole tiles of columns. */
 export const paddedKeys = (real: Real, keys: Value): Value =>
   op("i32.and", add(keys, tileColumns(real) - 1), i32(-tileColumns(real)));
-
-/** e^x on lanes, where it is written; what it needs is kept before `slot`. */
-export function expWriter(f: FunctionBuilder, module: ModuleBuilder, real: Real): (x: Value) => Value {
-  if (real.name === "f64") {
-    const one = f64Function(module, "exp");
-    return (x) => {
-      const lanes = f.let(x);
-      return [0, 1].reduce<Value>((v, i) => replace("f64x2", v, i, call(one, extract("f64x2", lanes, i))), lanes);
-    };
-  }
-  const slot = f.slot();
-  const kept = new Map<string, Local>();
-  const keep = (key: string, value: () => Value): Local => {
-    const known = kept.get(key) ?? f.into(slot, () => f.let(value()));
-    kept.set(key, known);
-    return known;
-  };
-  const writer: LaneWriter = {
-    ...{ f, module },
-    f32x4: (value) => keep(`f32 ${Object.is(value, -0) ? "-0" : value}`, () => literal.f32x4(value)),
-    i32x4: (value) => keep(`i32 ${value}`, () => literal.i32x4(value)),
-  };
-  return (x) => exp(writer, f.let(x));
-}

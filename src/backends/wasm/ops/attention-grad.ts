@@ -20,7 +20,6 @@ import type { Call } from "../call.ts";
 import {
   attentionProblem,
   attentionTable,
-  expWriter,
   keyBlock,
   maskScores,
   packColumns,
@@ -32,8 +31,10 @@ import {
   type Rows,
   rowsAt,
   scaleOf,
+  scalePanel,
   scorePitch,
 } from "./attention-block.ts";
+import { expWriter } from "./attention-exp.ts";
 import { constant, loadOne, type Real, realOf, splat, tileColumns, tileRows } from "./real.ts";
 import { runTile } from "./tile.ts";
 import { ceilDiv, defineWork, grainOf, placeOf, roundUp } from "./work.ts";
@@ -69,7 +70,7 @@ function areaSizes(
   const block = queryBlock * keyBlock;
   return {
     ...{
-      q: tq * d,
+      q: roundUp(tq * d, 4),
       qDepth: queries * wide,
       ct: tq * dv,
       ctDepth: queries * valueWide,
@@ -162,6 +163,7 @@ const backward = (real: Real) => {
         const rows = (i: number, base: Value): Rows => rowsAt(f, operands, i, base, batch);
         const [q, k, v, mask, ct] = [w.q, w.k, w.v, w.mask, w.ct].map((base, i) => rows(i, base));
         packRows(f, module, real, own("q"), q, i32(0), w.tq, w.d);
+        scalePanel(f, real, own("q"), mul(w.tq, w.d), scale);
         packRows(f, module, real, own("ct"), ct, i32(0), w.tq, w.dv);
         f.range(0, w.tq, queryBlock, (first) => {
           const count = f.let(minOf(i32(queryBlock), sub(w.tq, first)));
@@ -207,7 +209,6 @@ const backward = (real: Real) => {
               causal: w.causal,
               kind: w.maskKind,
               mask,
-              scale,
             });
             const perQuery = [add(logs, mul(query0, bytes)), own("dots", query0)];
             f.call(sloper(module, real), weights, slopes, ...perQuery, queries, columns);

@@ -23,7 +23,6 @@ import { f64Function } from "../f64-functions.ts";
 import {
   attentionProblem,
   attentionTable,
-  expWriter,
   keyBlock,
   maskScores,
   packColumns,
@@ -34,8 +33,10 @@ import {
   queryBlock,
   rowsAt,
   scaleOf,
+  scalePanel,
   scorePitch,
 } from "./attention-block.ts";
+import { expWriter } from "./attention-exp.ts";
 import { constant, loadOne, type Real, realOf, splat, sumLanes, tileColumns, tileRows } from "./real.ts";
 import { runTile } from "./tile.ts";
 import { ceilDiv, defineWork, grainOf, placeOf, roundUp } from "./work.ts";
@@ -94,6 +95,7 @@ const forward = (real: Real) => {
         const query0 = f.let(mul(rem(item, w.queryBlocks), queryBlock));
         const queries = f.let(minOf(i32(queryBlock), sub(w.tq, query0)));
         packRows(f, module, real, q, rowsAt(f, operands, 0, w.q, batch), query0, queries, w.d);
+        scalePanel(f, real, q, mul(queries, w.d), scale);
         const mask = rowsAt(f, operands, 3, w.mask, batch);
         f.do("memory.fill", sums, i32(0), mul(sumPitch, queryBlock));
         f.range(0, queries, 1, (i) => {
@@ -128,7 +130,6 @@ const forward = (real: Real) => {
             causal: w.causal,
             kind: w.maskKind,
             mask,
-            scale,
           });
           f.call(softener(module, real), scores, state, queries, paddedKeys(real, keys), sums, sumPitch);
           f.range(0, w.dv, width, (j) =>
