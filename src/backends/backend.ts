@@ -1,5 +1,5 @@
 import type { InstructionFacts } from "../compiler/cost.ts";
-import type { DType } from "../core/dtype.ts";
+import type { DType, TypedArray } from "../core/dtype.ts";
 import type { Value } from "../core/value.ts";
 import type { Graph } from "../graph/node.ts";
 
@@ -41,4 +41,6 @@ export interface Backend<Result extends Value = Value> {
   /** Dtypes it computes in; any other is refused by name when a graph is compiled. */
   readonly dtypes: ReadonlySet<DType>;
   compile(graph: Graph): Executable<Result>;
+  /** A copy of an array that programs update without moving it in and out; where left out, any copy is as good. */
+  copy?(values: TypedArray): TypedArray;
 }

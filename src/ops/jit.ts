@@ -3,7 +3,7 @@ import { evaluate, isRecording } from "../backends/evaluate.ts";
 import { backend } from "../backends/select.ts";
 import type { DType, TypedArray } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
-import type { Value } from "../core/value.ts";
+import { isOnHost, type Value } from "../core/value.ts";
 import type { DataAttrs, Graph, Node } from "../graph/node.ts";
 import { activeTrace, type Cell, type Trace, withTrace } from "../graph/variable.ts";
 import { data, dataPrim, input } from "../primitives/leaf.ts";
@@ -242,7 +242,12 @@ function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]
   const inputs: Value[] = evaluate(tensors.map((t) => t.node));
   for (const i of assigned) own(cells[i]);
   for (const cell of cells) inputs.push(valuesOf(cell));
-  for (const read of feeds) inputs.push(read());
+  for (const read of feeds) {
+    const values = read();
+    // The host may have changed them in place.
+    noteWrite(values);
+    inputs.push(values);
+  }
   return inputs;
 }
 
@@ -279,10 +284,12 @@ function observed(program: Program, inputs: readonly Value[], listener: (run: Pr
 
 const valuesOf = (cell: Cell): Value => (cell.node.attrs as DataAttrs).data;
 
+const copyOf = (values: Value): Value => (isOnHost(values) && backend().copy?.(values)) || (values.slice() as Value);
+
 /** Gives a cell memory that nobody else reads, since the step will write over it. */
 function own(cell: Cell): void {
   if (!cell.shared) return;
   const { shape, dtype } = cell.node;
-  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as Value });
+  cell.node = data({ shape, dtype, data: copyOf(valuesOf(cell)) });
   cell.shared = false;
 }

@@ -13,7 +13,7 @@ const vec = (...values: number[]): Tensor => tensor(values);
 
 after(() => setBackend("auto"));
 
-for (const name of ["reference", ...(nativeBackend() ? ["native"] : [])] as ("reference" | "native")[])
+for (const name of ["reference", "wasm", ...(nativeBackend() ? (["native"] as const) : [])] as const)
   describe(`jit on ${name}`, () => {
     setBackend(name);
     const on = (title: string, body: () => void) =>

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Backend } from "../../src/backends/backend.ts";
 import { nativeBackend } from "../../src/backends/native/index.ts";
 import { reference } from "../../src/backends/reference/index.ts";
+import { wasmBackend } from "../../src/backends/wasm/index.ts";
 import { type DType, loadValues, type TypedArray } from "../../src/core/dtype.ts";
 import { showShape } from "../../src/core/errors.ts";
 import { readValue } from "../../src/core/value.ts";
@@ -22,7 +23,7 @@ export interface ConformanceCase {
 export async function backendsUnderTest(): Promise<Backend[]> {
   const native = nativeBackend();
   const webgpu = await webgpuUnderTest();
-  return [...(native ? [native] : []), ...(webgpu ? [webgpu] : [])];
+  return [...(native ? [native] : []), wasmBackend(), ...(webgpu ? [webgpu] : [])];
 }
 
 /** The cases all of whose values are of dtypes that a backend computes in. */

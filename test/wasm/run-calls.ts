@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ModuleBuilder } from "../../src/backends/wasm/assembler.ts";
 import type { Call } from "../../src/backends/wasm/call.ts";
+import { importMath, mathImports } from "../../src/backends/wasm/f64-functions.ts";
 import type { Buffer } from "../../src/compiler/instruction.ts";
 import { arrayType, type TypedArray } from "../../src/core/dtype.ts";
 
@@ -36,6 +37,7 @@ export function callRunner(calls: readonly Call[], contents: ReadonlyMap<Buffer,
 
   const pages = Math.ceil(top / pageBytes);
   const module = new ModuleBuilder({ initial: pages, maximum: pages, shared: false });
+  importMath(module);
   const keys = new Map<string, Call["work"]>();
   for (const { work } of calls) {
     if (!keys.has(work.key))
@@ -46,7 +48,9 @@ export function callRunner(calls: readonly Call[], contents: ReadonlyMap<Buffer,
     keys.set(work.key, work);
   }
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), { env: { memory } });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), {
+    env: { memory, ...mathImports },
+  });
 
   const bytes = new Uint8Array(memory.buffer).fill(guard);
   for (const [buffer, values] of contents)

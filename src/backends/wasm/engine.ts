@@ -1,5 +1,6 @@
 import { Functions } from "./functions.ts";
 import { canShare, Memory } from "./memory.ts";
+import { Residents } from "./residents.ts";
 import { findThreadHost, type ThreadHost, Threads } from "./threads.ts";
 
 /** What the host is said to offer, for tests; what is left out is found out. */
@@ -17,6 +18,7 @@ export interface Engine {
   readonly functions: Functions;
   readonly threads: Threads;
   readonly arena: Arena;
+  readonly residents: Residents;
 }
 
 export function makeEngine({ shared, threadHost, limitBytes, patience }: EngineOptions = {}): Engine {
@@ -24,19 +26,22 @@ export function makeEngine({ shared, threadHost, limitBytes, patience }: EngineO
   const host = threadHost === undefined ? findThreadHost() : threadHost;
   const functions = new Functions(memory, (bytes) => threads.addModule(bytes));
   const threads = new Threads(memory, functions.list, host, patience);
-  return { memory, functions, threads, arena: new Arena(memory) };
+  const residents = new Residents(memory);
+  return { memory, functions, threads, residents, arena: new Arena(memory, residents) };
 }
 
 /** Memory of whatever program is running: programs run one after the other. */
 export class Arena {
   private readonly memory: Memory;
+  private readonly residents: Residents;
   private bytes = 0;
   private address = 0;
   /** Whose contexts are in it. */
   user: object | null = null;
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, residents: Residents) {
     this.memory = memory;
+    this.residents = residents;
   }
 
   /** An address with at least `bytes` behind it. */
@@ -45,7 +50,10 @@ export class Arena {
       if (this.bytes) this.memory.free(this.address, this.bytes);
       this.bytes = 0;
       this.user = null;
-      this.address = this.memory.alloc(bytes, "temporaries");
+      const address = this.memory.tryAlloc(bytes);
+      // Copies that save time give way to what is needed.
+      if (address === null) this.residents.clear();
+      this.address = address ?? this.memory.alloc(bytes, "temporaries");
       this.bytes = bytes;
     }
     return this.address;

@@ -12,6 +12,8 @@ export const wasmDTypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32
 export interface WasmBackend extends Backend {
   /** Threads that take part in large operations. */
   readonly threads: number;
+  /** Whether multiply-adds round once (relaxed SIMD). */
+  readonly hasRelaxedSimd: boolean;
   /** Whether its memory is shared among threads. */
   readonly isShared: boolean;
   /** Sets the number of threads, 0 for one per processor; returns it. */
@@ -30,6 +32,7 @@ export function wasmBackend(options: EngineOptions = {}): WasmBackend {
     name: "wasm",
     key: `wasm ${hasRelaxedSimd ? "relaxed" : "plain"}`,
     dtypes: wasmDTypes,
+    hasRelaxedSimd,
     isShared: memory.isShared,
     get threads() {
       return threads.count;
@@ -39,6 +42,7 @@ export function wasmBackend(options: EngineOptions = {}): WasmBackend {
     },
     setThreads: (count) => threads.setCount(count),
     close: () => threads.stop(),
+    copy: (values) => memory.copy(values),
     compile(graph) {
       refuseOthers(graph);
       return compile(graph, engine);

@@ -51,7 +51,8 @@ export class Launch {
 
   /** Adds the seconds of each instruction, each loop before its body, to `seconds`. */
   run(inputs: readonly TypedArray[], seconds: Float64Array | null): TypedArray[] {
-    const { memory, arena } = this.engine;
+    const { memory, arena, residents } = this.engine;
+    residents.startRun();
     const places = inputs.map((array, i) => this.placeOf(array, i));
     const layout = this.ready();
     places.forEach((place, i) => {
@@ -75,10 +76,10 @@ export class Launch {
   /** Where an input lies in the memory, or null if it lies outside. */
   private placeOf(array: TypedArray, i: number): number | null {
     if (this.lastInside[i] === array) return this.inputAddresses[i];
-    const { memory } = this.engine;
+    const { memory, residents } = this.engine;
     const inside = memory.addressOf(array);
     this.lastInside[i] = inside === null ? null : array;
-    const place = inside ?? (this.options.constants.has(i) && !this.updated.has(i) ? memory.resident(array) : null);
+    const place = inside ?? (this.updated.has(i) ? null : residents.find(array, this.options.constants.has(i)));
     if (place === null && !this.staged.has(i)) {
       this.staged.set(i, array.byteLength);
       this.layout = null;
@@ -126,7 +127,7 @@ export class Launch {
     layout: Layout,
   ): TypedArray {
     if (place.kind === "input") return inputs[place.index];
-    const inside = this.engine.memory.array(dtype, size, true);
+    const inside = this.engine.memory.array(arrayType(dtype), size, true);
     this.point(layout.outputs.get(i), this.outputAddresses, i, inside ? inside.byteOffset : layout.outputAt[i]);
     return inside ?? new (arrayType(dtype))(size);
   }

@@ -1,6 +1,5 @@
-import { arrayType, byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
+import type { arrayType, TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
-import { timesWritten } from "../backend.ts";
 import type { MemoryImport } from "./assembler.ts";
 import { aligned, Heap } from "./heap.ts";
 
@@ -32,7 +31,6 @@ export class Memory {
   /** The whole memory; made anew when it has grown. */
   words: Int32Array;
   private readonly buffers = new WeakSet<object>();
-  private readonly residents = new WeakMap<TypedArray, Resident>();
   private readonly unreachable: FinalizationRegistry<Freeable>;
   private inPlace = 0;
 
@@ -58,6 +56,11 @@ export class Memory {
     this.heap.extend(buffer.byteLength);
   }
 
+  /** Bytes that there can be at most. */
+  get limit(): number {
+    return this.mostBytes;
+  }
+
   /** Bytes in use. */
   get used(): number {
     return this.heap.used;
@@ -74,7 +77,8 @@ export class Memory {
     return address;
   }
 
-  private tryAlloc(bytes: number): number | null {
+  /** The same, or null where there is no room. */
+  tryAlloc(bytes: number): number | null {
     const address = this.heap.take(bytes);
     if (address !== null) return address;
     return this.grow(this.heap.missing(bytes)) ? this.heap.take(bytes) : null;
@@ -102,25 +106,20 @@ export class Memory {
     this.heap.give(address, bytes);
   }
 
-  /** Elements at an address. */
-  view(dtype: DType, address: number, size: number): TypedArray {
-    return new (arrayType(dtype))(this.memory.buffer as ArrayBuffer, address, size);
-  }
-
   /** The address of an array that lies in this memory, else null. */
   addressOf(array: TypedArray): number | null {
     return this.isShared && this.buffers.has(array.buffer) ? array.byteOffset : null;
   }
 
   /** An array in this memory for a result or for `values` that programs update; null where one outside is better. */
-  array(dtype: DType, size: number, isResult: boolean): TypedArray | null {
-    const bytes = size * byteSize(dtype);
+  array(type: ReturnType<typeof arrayType>, size: number, isResult: boolean): TypedArray | null {
+    const bytes = size * type.BYTES_PER_ELEMENT;
     // Growth would take the memory from under arrays that are not shared.
     if (!this.isShared || size === 0) return null;
     if (isResult && (bytes < leastInPlace || this.inPlace + bytes > mostInPlace)) return null;
     const address = this.tryAlloc(bytes);
     if (address === null) return null;
-    const array = this.view(dtype, address, size);
+    const array = new type(this.memory.buffer as ArrayBuffer, address, size);
     if (isResult) this.inPlace += aligned(bytes);
     this.unreachable.register(array, { address, bytes: aligned(bytes), isResult });
     return array;
@@ -131,34 +130,18 @@ export class Memory {
     this.unreachable.register(owner, { address, bytes: aligned(bytes), isResult: false });
   }
 
-  /** The address of a copy of an array outside, which is kept until its values change; null where there is no room. */
-  resident(array: TypedArray): number | null {
-    const inside = this.addressOf(array);
-    if (inside !== null) return inside;
-    const writes = timesWritten(array);
-    let known = this.residents.get(array);
-    if (known?.writes === writes) return known.address;
-    if (!known) {
-      const address = this.used + array.byteLength > this.mostBytes / 2 ? null : this.tryAlloc(array.byteLength);
-      if (address === null) return null;
-      known = { address, writes };
-      this.residents.set(array, known);
-      this.freeWith(array, address, array.byteLength);
-    }
-    known.writes = writes;
-    this.write(known.address, array);
-    return known.address;
+  /** A copy of an array, in this memory if that is possible. */
+  copy(values: TypedArray): TypedArray {
+    const array = this.array(values.constructor as ReturnType<typeof arrayType>, values.length, false);
+    if (!array) return values.slice() as TypedArray;
+    array.set(values);
+    return array;
   }
 
   /** Copies an array to an address. */
   write(address: number, array: TypedArray): void {
     new Uint8Array(this.memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
-}
-
-interface Resident {
-  readonly address: number;
-  writes: number;
 }
 
 interface Freeable {

@@ -17,11 +17,11 @@ import { Launch } from "./launch.ts";
 /** Compiles a graph for the engine. */
 export function compile(graph: Graph, engine: Engine): Executable {
   const { instructions, outputs } = schedule(simplify(graph));
-  const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
+  const constants = new Set(graph.constants);
+  const { once, always } = hoist(instructions, constants, () => 0);
   const [first, rest] = [once, always].map((list) => callsOf(list));
   engine.functions.add([...first.works, ...rest.works]);
 
-  const constants = new Set(graph.constants);
   const kept = new Map<Buffer, number>();
   const owner = {};
   const make = (list: readonly Instruction[], { steps }: typeof rest, results: readonly Buffer[]) =>

@@ -5,9 +5,10 @@ import { wasmBackend } from "./index.ts";
 const { open } = once(() => {
   const backend = wasmBackend();
   const simd = hasRelaxedSimd ? "relaxed SIMD" : "SIMD";
+  const memory = backend.isShared ? "" : " (no shared memory)";
   return {
     backend,
-    detail: () => `WebAssembly with ${simd}; ${backend.threads === 1 ? "1 thread" : `${backend.threads} threads`}`,
+    detail: () => `WebAssembly ${simd}; ${backend.threads} thread${backend.threads === 1 ? "" : "s"}${memory}`,
     multipliesBf16: false,
     threads: {
       get count() {

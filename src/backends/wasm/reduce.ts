@@ -2,7 +2,7 @@ import type { Expr, Reduce } from "../../compiler/expr.ts";
 import type { LoopVar } from "../../compiler/idx.ts";
 import { innermost } from "../../compiler/reductions.ts";
 import { type DType, isFloat } from "../../core/dtype.ts";
-import { add, extract, i32, type Local, op, select, shuffle32, type Value } from "./assembler.ts";
+import { add, extract, i32, type Local, minOf, op, select, shuffle32, type Value } from "./assembler.ts";
 import type { Evaluator } from "./evaluate.ts";
 import type { Binding, Held } from "./frame.ts";
 import { castLanes, type Lanes, laneCall, pickLanes, splat } from "./lane-ops.ts";
@@ -43,6 +43,9 @@ const leastAlong = 16;
 /** Sums of more f32 run in f64 where results lie side by side. */
 const mostShort = 64;
 
+/** Terms of f32 that are added in f32 before they go to a sum in f64. */
+const stagedTerms = 16;
+
 /** A loop over a whole axis. */
 export function wholeLoop(evaluator: Evaluator, v: LoopVar, write: () => void): void {
   const { frame } = evaluator;
@@ -54,6 +57,25 @@ export function wholeLoop(evaluator: Evaluator, v: LoopVar, write: () => void): 
 function wholeLoops(evaluator: Evaluator, [v, ...rest]: readonly LoopVar[], write: () => void): void {
   if (v === undefined) write();
   else wholeLoop(evaluator, v, () => wholeLoops(evaluator, rest, write));
+}
+
+/** The same, with `flush` after every few terms, and in the end. */
+function stagedLoops(evaluator: Evaluator, axes: readonly LoopVar[], write: () => void, flush: () => void): void {
+  const { frame } = evaluator;
+  const { f } = frame;
+  const v = axes[axes.length - 1];
+  wholeLoops(evaluator, axes.slice(0, -1), () => {
+    const size = frame.int(v.size);
+    frame.mark();
+    f.range(0, size, stagedTerms, (first) =>
+      frame.block(() => {
+        const limit = f.let(minOf(f.let(add(first, stagedTerms)), size));
+        frame.mark();
+        f.range(first, limit, 1, (at) => frame.block(write, new Map([[v, { at, offset: 0, isLanes: false }]])));
+        flush();
+      }),
+    );
+  });
 }
 
 /** Reductions over the same terms, with one result each, which run along memory if that is worth it. */
@@ -160,9 +182,9 @@ function inPairs<T>(items: readonly T[], join: (x: T, y: T) => T): T {
   return list[0];
 }
 
-/** How many vectors are computed side by side: fewer where they take long anyway. */
-export function unrollFor(expressions: readonly Expr[], most: number): number {
-  const seen = new Set<Expr>();
+/** How many vectors are computed side by side: fewer where they take long anyway. What is `known` costs nothing. */
+export function unrollFor(expressions: readonly Expr[], most: number, known: readonly Expr[] = []): number {
+  const seen = new Set<Expr>(known);
   let cost = 0;
   const visit = (e: Expr): void => {
     if (seen.has(e)) return;
@@ -218,7 +240,12 @@ export function reduceEach(
     }),
   );
   const counter = group.some(isPosition) ? f.let(i32(0)) : null;
-  wholeLoops(evaluator, axes, () => {
+  const staged = states
+    .flat()
+    .filter((state) => state instanceof Sum)
+    .some((sum) => sum.isStaged);
+  const loops = staged ? stagedLoops : wholeLoops;
+  const step = () => {
     copies.forEach((bindings, c) => {
       // What a copy has computed is not known to the next.
       frame.mark();
@@ -227,6 +254,9 @@ export function reduceEach(
       }, bindings ?? undefined);
     });
     if (counter) f.set(counter, add(counter, 1));
+  };
+  loops(evaluator, axes, step, () => {
+    for (const state of states.flat()) if (state instanceof Sum) state.flush();
   });
   return states.map((copy) => copy.map((state) => state.result()));
 }
@@ -238,6 +268,8 @@ class Sum {
   private readonly fold: Fold;
   private readonly isLanes: boolean;
   private readonly parts: readonly Local[];
+  /** The sum of the last few terms, in f32, where that of all is in f64. */
+  private readonly near: Local | null;
 
   constructor(evaluator: Evaluator, r: Reduce, isLanes: boolean, terms: number) {
     this.evaluator = evaluator;
@@ -247,6 +279,29 @@ class Sum {
     const { f } = evaluator.frame;
     const start = f.let(scalarConstant(this.fold.start, this.fold.dtype));
     this.parts = isLanes ? splat(start, this.fold.dtype).map((v) => f.let(v)) : [start];
+    const isLong = isLanes && r.kind === "sum" && r.dtype === "f32" && terms > mostShort;
+    this.near = isLong ? f.let(evaluator.frame.f32x4(0)) : null;
+  }
+
+  get isStaged(): boolean {
+    return this.near !== null;
+  }
+
+  /** Adds what has been added up in f32. */
+  flush(): void {
+    const { near } = this;
+    const { frame } = this.evaluator;
+    if (!near) return;
+    this.join(castLanes(frame, [near], "f32", "f64").map((v) => frame.f.let(v)));
+    frame.f.set(near, frame.f32x4(0));
+  }
+
+  private join(term: Lanes): void {
+    const { frame } = this.evaluator;
+    const { join, dtype } = this.fold;
+    laneCall(frame, join, [this.parts, term], dtype, dtype).forEach((v, i) => {
+      frame.f.set(this.parts[i], v);
+    });
   }
 
   step(): void {
@@ -260,10 +315,9 @@ class Sum {
       f.set(sum, scalarCall(frame, join, [sum, term], dtype, dtype));
       return;
     }
-    const term = castLanes(frame, this.evaluator.lanes(body), body.dtype, dtype).map((v) => f.let(v));
-    laneCall(frame, join, [this.parts, term], dtype, dtype).forEach((v, i) => {
-      f.set(this.parts[i], v);
-    });
+    const term = this.evaluator.lanes(body);
+    if (this.near) f.set(this.near, op("f32x4.add", this.near, term[0]));
+    else this.join(castLanes(frame, term, body.dtype, dtype).map((v) => f.let(v)));
   }
 
   result(): Held {

@@ -215,7 +215,9 @@ class Renderer {
     const { f, frame } = this;
     const at = f.let(first);
     const left = size ?? Number.POSITIVE_INFINITY;
-    const unroll = unrollFor([...stores.map((s) => s.value), ...tops.flat().map((r) => r.body)], 4);
+    const reductions = tops.flat();
+    const written = [...stores.map((s) => s.value), ...reductions.map((r) => r.body)];
+    const unroll = unrollFor(written, tops.length ? 8 : 4, reductions);
     const steps = (copies: number) => {
       const step = 4 * copies;
       const stop = f.let(add(at, op("i32.and", sub(limit, at), i32(-step))));

@@ -17,7 +17,7 @@ import {
 } from "../assembler.ts";
 import type { ConvBox, ConvPlan } from "./conv-plan.ts";
 import { constant, loadOne, type Real, splat } from "./real.ts";
-import { once, product } from "./work.ts";
+import { product } from "./work.ts";
 
 /** What `boxFiller` reads, in i32 words. */
 const words = ["channelStep", "z", "y", "x", "stepZ", "stepY", "stepX", "pitchZ", "pitchY", "plane", "phases"];
@@ -42,7 +42,7 @@ export const boxTableWords = (plan: ConvPlan): number => words.length + 3 * plan
  * are written as whole vectors in rising order, so that each covers what the one before wrote too much.
  */
 export function boxFiller(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `fill box ${real.name}`, () => {
+  return module.once(`fill box ${real.name}`, () => {
     const copyRow = rowCopier(module, real);
     return module.function(
       null,
@@ -112,7 +112,7 @@ function clear(f: FunctionBuilder, real: Real, row: Value, begin: Value, end: Va
  * `from` may be read up to `size`.
  */
 function rowCopier(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `copy row ${real.name}`, () =>
+  return module.once(`copy row ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],

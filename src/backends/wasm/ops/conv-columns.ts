@@ -18,7 +18,6 @@ import {
 import { boxWord } from "./conv-box.ts";
 import { multiplyAdd, type Real, tileRows } from "./real.ts";
 import { runTile } from "./tile.ts";
-import { once } from "./work.ts";
 
 /** Bytes of a column in the list: where it begins in the box and in the output. */
 export const columnBytes = 8;
@@ -28,7 +27,7 @@ export const columnBytes = 8;
  * of a row begins within the one before it, unless the row is shorter than a vector. Returns their number.
  */
 export function columnLister(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `list columns ${real.name}`, () =>
+  return module.once(`list columns ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -185,7 +184,7 @@ function thinTiles(f: FunctionBuilder, module: ModuleBuilder, real: Real, p: Til
 
 /** (base, columns, count, weights, index, depth, out): up to `thinVectors` columns; too few are filled up with the last. */
 function thinTile(module: ModuleBuilder, real: Real, aside: boolean): Callee {
-  return once(module, `thin tile ${real.name} ${aside}`, () =>
+  return module.once(`thin tile ${real.name} ${aside}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -217,7 +216,7 @@ function thinTile(module: ModuleBuilder, real: Real, aside: boolean): Callee {
 
 /** (sums, pitch, columns, count, out, rowStep, xStep, rows, lanes): stores the first lanes of every vector of a tile of rows. */
 function scatter(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `scatter ${real.name}`, () =>
+  return module.once(`scatter ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],

@@ -17,7 +17,7 @@ import type { Call } from "../call.ts";
 import { boxFiller, boxTable, boxTableWords, boxWord } from "./conv-box.ts";
 import { boxExtent, boxLayout, type ConvPlan, tapOffset } from "./conv-plan.ts";
 import { multiplyAdd, type Real, sumLanes } from "./real.ts";
-import { ceilDiv, defineWork, grainOf, once, type Place, product } from "./work.ts";
+import { ceilDiv, defineWork, grainOf, type Place, product } from "./work.ts";
 
 /** Sums of taps that are held in registers. */
 const tapsAtOnce = 9;
@@ -65,7 +65,7 @@ const thinSums = (real: Real) =>
 
 /** (box, dy, offsets, taps, sums, z, y, x, pitchZ, pitchY): adds one map to the sums of up to `tapsAtOnce` taps. */
 function tapAdder(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `add taps ${real.name}`, () =>
+  return module.once(`add taps ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],

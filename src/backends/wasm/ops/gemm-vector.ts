@@ -19,7 +19,7 @@ import {
 import type { Call } from "../call.ts";
 import { batchTable, type Product, toBatchElement } from "./product.ts";
 import { constant, loadOne, multiplyAdd, type Real, sumLanes } from "./real.ts";
-import { ceilDiv, defineWork, grainOf, once } from "./work.ts";
+import { ceilDiv, defineWork, grainOf } from "./work.ts";
 
 /** Rows of an item: their sums stay in the first cache. */
 const blockRows = 512;
@@ -53,7 +53,7 @@ const vector = (real: Real) =>
 
 /** (matrix, depthStep, x, xStep, y, rows, depth): y = the sum of the columns, which are contiguous, times x. */
 function weightedColumns(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `weighted columns ${real.name}`, () =>
+  return module.once(`weighted columns ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
@@ -116,7 +116,7 @@ function addColumns(
 
 /** (matrix, rowStep, depthStep, x, xStep, y, rows, depth, own): y = the dot product of every row with x. */
 function dots(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `dots ${real.name}`, () =>
+  return module.once(`dots ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"],

@@ -15,7 +15,6 @@ import {
   type Value,
 } from "../assembler.ts";
 import { constant, loadOne, type Real, transposeLanes } from "./real.ts";
-import { once } from "./work.ts";
 
 /**
  * (to, from, laneStep, depthStep, lanes, depth): writes a panel [depth][width] as the tile reads it. Lane l of step k comes
@@ -23,7 +22,7 @@ import { once } from "./work.ts";
  * (`exact`, for rows of A), or zeros beside them (for columns of B).
  */
 export function panelPacker(module: ModuleBuilder, real: Real, width: number, exact: boolean): Callee {
-  return once(module, `pack ${real.name} ${width} ${exact}`, () =>
+  return module.once(`pack ${real.name} ${width} ${exact}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32"],

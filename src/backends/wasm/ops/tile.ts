@@ -12,7 +12,6 @@ import {
   type Value,
 } from "../assembler.ts";
 import { multiplyAdd, type Real, tileColumns, tileRows } from "./real.ts";
-import { once } from "./work.ts";
 
 /**
  * The tile that every product ends in: up to `tileRows` x two vectors of C in registers, C (+)= A B over `depth` steps.
@@ -106,7 +105,7 @@ function walkB(f: FunctionBuilder, real: Real, kind: TileKind, p: Record<string,
 /** A tile of a fixed number of rows and vectors. */
 function fixedTile(module: ModuleBuilder, real: Real, kind: TileKind, rows: number, vectors: number): Callee {
   const names = namesOf(kind);
-  return once(module, `tile ${real.name} ${kind} ${rows}x${vectors}`, () =>
+  return module.once(`tile ${real.name} ${kind} ${rows}x${vectors}`, () =>
     module.function(
       null,
       names.map(() => "i32"),
@@ -156,7 +155,7 @@ function fixedTile(module: ModuleBuilder, real: Real, kind: TileKind, rows: numb
 /** Picks the tile for a number of rows, and of vectors, that is known only when it runs. */
 function anyTile(module: ModuleBuilder, real: Real, kind: TileKind): Callee {
   const types = [...namesOf(kind), "rows", "vectors"].map(() => "i32" as const);
-  return once(module, `tile ${real.name} ${kind}`, () =>
+  return module.once(`tile ${real.name} ${kind}`, () =>
     module.function(null, types, null, (f, ...params) => {
       const [rows, vectors] = params.slice(-2);
       for (let r = tileRows; r >= 1; r--)
@@ -222,7 +221,7 @@ export function runEdgeTile<K extends Exclude<TileKind, "packed indexed">>(
 
 /** (aside, c, cStep, rows, columns, accumulate): C (+)= the first columns of a tile that stands aside. */
 function storeEdge(module: ModuleBuilder, real: Real): Callee {
-  return once(module, `store edge ${real.name}`, () =>
+  return module.once(`store edge ${real.name}`, () =>
     module.function(
       null,
       ["i32", "i32", "i32", "i32", "i32", "i32"],

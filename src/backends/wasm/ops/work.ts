@@ -1,14 +1,6 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import { ManabiError } from "../../../core/errors.ts";
-import {
-  add,
-  type Callee,
-  type FunctionBuilder,
-  type Local,
-  load,
-  type ModuleBuilder,
-  type Value,
-} from "../assembler.ts";
+import { add, type FunctionBuilder, type Local, load, type ModuleBuilder, type Value } from "../assembler.ts";
 import type { Call } from "../call.ts";
 
 /** A buffer and the element of it where an operand begins. */
@@ -46,10 +38,11 @@ export interface CallOptions<B extends string, P extends string>
 
 /** A work function whose context is addressed by names; the result makes calls of it. */
 export function defineWork<B extends string, P extends string>({ key, buffers, params, build }: WorkOptions<B, P>) {
+  const names = [...buffers, "shared", "own", ...params];
+  if (new Set(names).size < names.length) throw new ManabiError(`wasm: ${key} has two words of one name: ${names}`);
   const work: Call["work"] = {
     key,
     build(f, module, ctx, begin, end) {
-      const names = [...buffers, "shared", "own", ...params];
       const words = Object.fromEntries(names.map((name, i) => [name, f.let(load("i32.load", ctx, 4 * i))]));
       build(f, module, words as Words<B | P>, { begin, end }, add(ctx, 4 * names.length));
     },
@@ -69,17 +62,6 @@ export function defineWork<B extends string, P extends string>({ key, buffers, p
       threadBytes: call.threadBytes,
     };
   };
-}
-
-const functions = new WeakMap<ModuleBuilder, Map<string, Callee>>();
-
-/** A function that the work functions of a module share: made when the first of them asks for it. */
-export function once(module: ModuleBuilder, key: string, make: () => Callee): Callee {
-  let known = functions.get(module);
-  if (!known) functions.set(module, (known = new Map()));
-  let callee = known.get(key);
-  if (!callee) known.set(key, (callee = make()));
-  return callee;
 }
 
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
