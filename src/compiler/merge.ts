@@ -54,7 +54,7 @@ export function dropDeadStores(instructions: readonly Instruction[]): Instructio
 }
 
 /** The kernel with these stores only, and only the buffers that they need. */
-function withStores(instruction: KernelInstruction, stores: readonly Store[]): KernelInstruction {
+export function withStores(instruction: KernelInstruction, stores: readonly Store[]): KernelInstruction {
   const { kernel, buffers } = instruction;
   const used = new Set(stores.map((s) => s.buffer));
   for (const s of stores)

@@ -61,8 +61,8 @@ const sizes: readonly (readonly [tq: number, tk: number, d: number, dv: number])
 /** Those that a GPU in software is through with in seconds. */
 const fewSizes: typeof sizes = [
   [1, 1, 1, 1],
-  [3, 35, 128, 33],
-  [35, 17, 20, 128],
+  [3, 35, 33, 24],
+  [17, 5, 9, 128],
 ];
 
 function plainCases(dtype: DType, sizes: typeof fewSizes): ConformanceCase[] {
@@ -140,7 +140,7 @@ for (const backend of await backendsUnderTest())
         assertConforms(backend, plainCases(dtype, small ? fewSizes : sizes)),
       );
       test(`masks and views, ${dtype}`, { skip: lacks(backend, dtype) }, () =>
-        assertConforms(backend, specialCases(dtype, small ? [1, 2, 20, 9] : [2, 3, 50, 16])),
+        assertConforms(backend, specialCases(dtype, small ? [1, 2, 20, 16] : [2, 3, 50, 16])),
       );
     }
   });

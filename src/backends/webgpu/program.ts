@@ -15,6 +15,7 @@ import type { Device } from "./device.ts";
 import { type Home, Launch } from "./launch.ts";
 import { copyDispatch } from "./ops/copy.ts";
 import { expandOperations, operationDispatch } from "./ops/index.ts";
+import { splitReductions } from "./split-reductions.ts";
 import { kernelDispatch, reductionScratch } from "./wgsl/kernel.ts";
 import { elementBytes } from "./wgsl/scalar.ts";
 import type { Dispatch } from "./wgsl/shader.ts";
@@ -37,7 +38,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
   const launcher = (list: readonly Instruction[]) => {
-    const expanded = limitBindings(expandOperations(list), most);
+    const expanded = limitBindings(expandOperations(splitReductions(list)), most);
     const plan = planMemory(expanded, () => elementBytes);
     return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
   };
