@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import type { Backend } from "../../src/backends/backend.ts";
-import { nativeBackend } from "../../src/backends/native/index.ts";
 import { reference } from "../../src/backends/reference/index.ts";
-import { wasmBackend } from "../../src/backends/wasm/index.ts";
 import { type DType, loadValues, type TypedArray } from "../../src/core/dtype.ts";
 import { showShape } from "../../src/core/errors.ts";
 import { readValue } from "../../src/core/value.ts";
 import { type Node, reachable } from "../../src/graph/node.ts";
 import { printGraph } from "../../src/graph/print.ts";
-import { webgpuUnderTest } from "./webgpu.ts";
+
+export { backendsUnderTest } from "./backends-under-test.ts";
 
 /** What a backend must compute as the reference does. */
 export interface ConformanceCase {
@@ -17,13 +16,6 @@ export interface ConformanceCase {
   readonly outputs: readonly Node[];
   /** The magnitude that errors are relative to, where an output's largest is less: what it was computed from. */
   readonly scale?: number;
-}
-
-/** Every backend that works on this machine, but for the reference. */
-export async function backendsUnderTest(): Promise<Backend[]> {
-  const native = nativeBackend();
-  const webgpu = await webgpuUnderTest();
-  return [...(native ? [native] : []), wasmBackend(), ...(webgpu ? [webgpu] : [])];
 }
 
 /** The cases all of whose values are of dtypes that a backend computes in. */
