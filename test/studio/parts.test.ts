@@ -53,8 +53,12 @@ test("a curve of any length keeps its mean, its end and a bounded number of poin
   assert.ok(points.length > 40 && points.length < 100, `${points.length} points`);
   assert.ok(points.every(({ y }) => y === 0.5));
   assert.ok(points[points.length - 1].x > 9_700);
-  series.clear();
+  series.cut(5000);
+  assert.ok(series.points.length > 20 && series.points.every(({ x }) => x <= 5000));
+  series.cut(0);
   assert.deepEqual(series.points, []);
+  series.add(1, 7);
+  assert.deepEqual(series.points, [{ x: 1, y: 7 }]);
 });
 
 test("settings from storage: what is not valid is as by default", () => {

@@ -81,7 +81,7 @@ export class App {
 
   /** Trains anew with the settings as they are. */
   start(): void {
-    this.#clearCurves();
+    this.#cutCurves(0);
     this.#train(this.settings.value, null);
   }
 
@@ -91,6 +91,7 @@ export class App {
     if (!weights) return;
     const settings = { ...weights.note.settings, backend: this.settings.value.backend };
     this.settings.value = settings;
+    this.#cutCurves(weights.note.epoch);
     this.#train(settings, weights);
   }
 
@@ -149,11 +150,11 @@ export class App {
     this.#link.send({ kind: "train", settings, from });
   }
 
-  #clearCurves(): void {
+  /** Leaves what is of the epochs behind a training that begins. */
+  #cutCurves(epoch: number): void {
     const { trainLoss, trainAccuracy, testLoss, testAccuracy } = this.curves;
-    trainLoss.clear();
-    trainAccuracy.clear();
-    testLoss.length = testAccuracy.length = 0;
+    for (const series of [trainLoss, trainAccuracy]) series.cut(epoch);
+    for (const points of [testLoss, testAccuracy]) points.splice(0, Infinity, ...points.filter(({ x }) => x <= epoch));
     this.drawn.value++;
   }
 

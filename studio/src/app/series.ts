@@ -30,10 +30,11 @@ export class Series {
     this.#stride *= 2;
   }
 
-  clear(): void {
-    this.#points = [];
+  /** Forgets what lies beyond `x`. */
+  cut(x: number): void {
+    this.#points = this.#points.filter((p) => p.x <= x);
     this.#pending = [];
-    this.#stride = 1;
+    if (this.#points.length === 0) this.#stride = 1;
   }
 }
 

@@ -147,7 +147,7 @@ function curve(points: readonly Point[], name: string, dots: boolean, x: Scale, 
 /** The exponential moving average, free of the bias of its beginning (Kingma & Ba 2015, section 3): the more points
  *  there are, the more of them it joins. */
 function smoothed(points: readonly Point[]): Point[] {
-  const decay = points.length / (points.length + 25);
+  const decay = points.length / (points.length + 60);
   let [mean, weight] = [0, 0];
   return points.map(({ x, y }) => {
     mean = decay * mean + (1 - decay) * y;
