@@ -1,7 +1,6 @@
 import { ManabiError } from "manabi";
 import { DataLoader, type Dataset, findDataset, take } from "manabi/data";
-import type { Stateful } from "manabi/io";
-import { choice, float, int, recipe } from "manabi/train";
+import { choice, float, int, recipe, savedNumbers } from "manabi/train";
 import { type MethodName, methods } from "./few-labels/methods.ts";
 import { type Classify, classifier, guessesOf, type RoundMethodName, roundMethods } from "./few-labels/rounds.ts";
 import {
@@ -50,7 +49,7 @@ export default recipe({
 
     const accuracies: number[] = [];
     await run.begin(
-      { results: resultsOf(accuracies) },
+      { results: savedNumbers(accuracies) },
       { steps: trainings.length * schedule.steps, epochs: trainings.length, every: { epochs: 1 } },
     );
     for (const { name, seed } of trainings.slice(accuracies.length)) {
@@ -106,12 +105,3 @@ function resultOf(name: Name, accuracies: readonly number[]) {
   const { title, paper } = isRound(name) ? roundMethods[name] : methods[name];
   return { label: `${name}: ${title}`, value: `${(100 * mean).toFixed(2)}${spread} %`, note: paper };
 }
-
-/** The results so far, as a part of the checkpoint. */
-const resultsOf = (accuracies: number[]): Stateful => ({
-  state: () => ({ accuracies: { dtype: "f64", shape: [accuracies.length], data: Float64Array.from(accuracies) } }),
-  restore({ accuracies: saved }) {
-    if (typeof saved === "object" && saved !== null && "data" in saved && ArrayBuffer.isView(saved.data))
-      accuracies.splice(0, accuracies.length, ...(saved.data as Float64Array));
-  },
-});
