@@ -5,6 +5,7 @@ import { type MethodName, methods } from "./few-labels/methods.ts";
 import { type Classify, classifier, guessesOf, type RoundMethodName, roundMethods } from "./few-labels/rounds.ts";
 import {
   drawLabelled,
+  type Form,
   labelledOf,
   type OnStep,
   type Schedule,
