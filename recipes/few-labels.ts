@@ -1,11 +1,11 @@
 import { ManabiError } from "manabi";
-import { DataLoader, type Dataset, findDataset, take } from "manabi/data";
-import type { Stateful } from "manabi/io";
-import { choice, float, int, recipe } from "manabi/train";
+import { DataLoader, type Dataset, openSplits, take } from "manabi/data";
+import { choice, float, int, recipe, savedNumbers, text } from "manabi/train";
 import { type MethodName, methods } from "./few-labels/methods.ts";
 import { type Classify, classifier, guessesOf, type RoundMethodName, roundMethods } from "./few-labels/rounds.ts";
 import {
   drawLabelled,
+  type Form,
   labelledOf,
   type OnStep,
   type Schedule,
@@ -25,7 +25,7 @@ const names = [...Object.keys(methods), ...Object.keys(roundMethods)] as readonl
 export default recipe({
   title: "Learning from few labels",
   args: {
-    data: choice(["mnist", "fashion-mnist", "cifar10"], "what is classified"),
+    data: text("mnist", "mnist, fashion-mnist, cifar10, or a folder with IDX files"),
     labels: int(40, "images with a label, as many of each class", { min: 10 }),
     method: choice(["all", ...names], "one method, or all of them"),
     seeds: int(3, "trainings per method; the table has their mean", { min: 1 }),
@@ -40,8 +40,10 @@ export default recipe({
   smoke: { labels: 20, seeds: 1, steps: 8, batchSize: 8, ratio: 2, limit: 200 },
   metric: { name: "test/accuracy", goal: "max" },
   async run({ data, labels, method, seeds, limit, ...schedule }, run) {
-    const known = findDataset(data);
-    const splits = await known.load({ onProgress: run.fetching });
+    const { name: title, known, imageShape, ...splits } = await openSplits(data, { onProgress: run.fetching });
+    if (imageShape === null) throw new ManabiError(`${title}: its images are not all of one size`);
+    const grey = { title, imageShape, mean: [0.1307], std: [0.3081], classCount: splits.classes.length };
+    const form: Form = known ?? grey;
     const [train, test] = [take(splits.train, limit), take(splits.test, limit)];
     if (labels > train.length)
       throw new ManabiError(`--labels ${labels} is more than the ${train.length} images there are`);
@@ -50,12 +52,12 @@ export default recipe({
 
     const accuracies: number[] = [];
     await run.begin(
-      { results: resultsOf(accuracies) },
+      { results: savedNumbers(accuracies) },
       { steps: trainings.length * schedule.steps, epochs: trainings.length, every: { epochs: 1 } },
     );
     for (const { name, seed } of trainings.slice(accuracies.length)) {
       const order = new DataLoader(train, { batchSize: 1, shuffle: true, seed }).order(0);
-      const task: Task = { known, train, test, labelled: drawLabelled(train, labels, order) };
+      const task: Task = { form, train, test, labelled: drawLabelled(train, labels, order) };
       // A training that was stopped in its middle starts anew; the count of steps does not go back.
       let step = accuracies.length * schedule.steps;
       const end = step + schedule.steps;
@@ -78,7 +80,7 @@ export default recipe({
     run.output.info(table);
     run.text("few-labels", table);
     run.report({
-      summary: `${labels} labels of ${known.title}, ${seeds} seeds; accuracy on ${test.length} test images.`,
+      summary: `${labels} labels of ${form.title}, ${seeds} seeds; accuracy on ${test.length} test images.`,
       results,
     });
   },
@@ -87,7 +89,7 @@ export default recipe({
 /** Trains by a method and returns what classifies. */
 async function trained(name: Name, task: Task, schedule: Schedule, seed: number, onStep: OnStep): Promise<Classify> {
   if (isRound(name)) return roundMethods[name].train(task, schedule, seed, onStep);
-  const make = () => smallResNet(task.known);
+  const make = () => smallResNet(task.form);
   return classifier(await trainModel(make, methods[name], labelledOf(task), task, schedule, seed, onStep), task);
 }
 
@@ -106,12 +108,3 @@ function resultOf(name: Name, accuracies: readonly number[]) {
   const { title, paper } = isRound(name) ? roundMethods[name] : methods[name];
   return { label: `${name}: ${title}`, value: `${(100 * mean).toFixed(2)}${spread} %`, note: paper };
 }
-
-/** The results so far, as a part of the checkpoint. */
-const resultsOf = (accuracies: number[]): Stateful => ({
-  state: () => ({ accuracies: { dtype: "f64", shape: [accuracies.length], data: Float64Array.from(accuracies) } }),
-  restore({ accuracies: saved }) {
-    if (typeof saved === "object" && saved !== null && "data" in saved && ArrayBuffer.isView(saved.data))
-      accuracies.splice(0, accuracies.length, ...(saved.data as Float64Array));
-  },
-});

@@ -69,7 +69,7 @@ const batch = 500;
 export const classifier =
   (model: Layer, task: Task, view: (dataset: Dataset) => Dataset = (d) => d): Classify =>
   async (dataset) => {
-    const loader = new DataLoader(view(dataset), { batchSize: batch, transforms: distortions(task.known).none });
+    const loader = new DataLoader(view(dataset), { batchSize: batch, transforms: distortions(task.form).none });
     const rows: Float32Array[] = [];
     for await (const [images] of loader.epoch(0))
       rows.push((await softmax(predictLogits(model, images)).data()) as Float32Array);
@@ -85,7 +85,7 @@ export const classifier =
 /** Each round trains a new model on all labels there are, and takes the guesses above the threshold as labels. */
 async function selfTraining(task: Task, schedule: Schedule, seed: number, onStep: OnStep): Promise<Classify> {
   const part = { ...schedule, steps: Math.ceil(schedule.steps / rounds) };
-  const make = () => smallResNet(task.known);
+  const make = () => smallResNet(task.form);
   let classify: Classify | null = null;
   for (let round = 0; round < rounds; round++) {
     const pool = new Pool(task);
@@ -122,23 +122,16 @@ const half =
 async function coTraining(task: Task, schedule: Schedule, seed: number, onStep: OnStep): Promise<Classify> {
   const part = { ...schedule, steps: Math.ceil(schedule.steps / rounds / 2) };
   const classes = task.train.classes.length;
-  const [height, width, channels] = task.known.imageShape;
-  const known = { ...task.known, imageShape: [height, width >> 1, channels] as const };
-  const halves = { ...task, known };
+  const [height, width, channels] = task.form.imageShape;
+  const form = { ...task.form, imageShape: [height, width >> 1, channels] as const };
+  const halves = { ...task, form };
   const pools = [new Pool(task), new Pool(task)];
   let classify: Classify[] = [];
   for (let round = 0; round < rounds; round++) {
     const made: Classify[] = [];
     for (const side of [0, 1] as const) {
       const data = half(side)(pools[side].dataset(task));
-      const model = await trainSupervised(
-        () => smallResNet(known),
-        data,
-        halves,
-        part,
-        seed + 2 * round + side,
-        onStep,
-      );
+      const model = await trainSupervised(() => smallResNet(form), data, halves, part, seed + 2 * round + side, onStep);
       made.push(classifier(model, halves, half(side)));
     }
     classify = made;

@@ -17,9 +17,12 @@ import { initialize, type Layer } from "manabi/nn";
 import { noDecay, oneCycle, optimizer, sgd } from "manabi/optim";
 import { type Method, methods } from "./methods.ts";
 
+/** What all images of a task have in common. */
+export type Form = Pick<KnownDataset, "title" | "imageShape" | "mean" | "std" | "classCount">;
+
 /** A classification task of which few images have labels. */
 export interface Task {
-  readonly known: KnownDataset;
+  readonly form: Form;
   readonly train: Dataset;
   readonly test: Dataset;
   /** Which images of `train` have labels; a method looks at no other label. */
@@ -59,7 +62,7 @@ export function drawLabelled(train: Dataset, count: number, order: Uint32Array):
 }
 
 /** Shifts, and mirroring for photos; digits and letters have a left and a right. */
-export function distortions({ imageShape: [height, width, channels], mean, std }: KnownDataset) {
+export function distortions({ imageShape: [height, width, channels], mean, std }: Form) {
   const shift = randomCrop([height, width], { padding: height >> 3 });
   const weak: Transform[] = [shift, ...(channels === 3 ? [horizontalFlip()] : [])];
   const scale = normalize(mean, std);
@@ -71,7 +74,7 @@ export function distortions({ imageShape: [height, width, channels], mean, std }
 }
 
 /** A residual network small enough for this comparison: images of 28 to 32 pixels. */
-export const smallResNet = ({ imageShape: [, , channels], classCount }: KnownDataset): Promise<Layer> =>
+export const smallResNet = ({ imageShape: [, , channels], classCount }: Form): Promise<Layer> =>
   createModel("mnist_resnet", {
     inChannels: channels,
     numClasses: classCount,
@@ -97,7 +100,7 @@ export async function trainModel(
   make: () => Promise<Layer>,
   { title, views, hasTeacher, loss }: Method,
   labelled: Dataset,
-  { known, train }: Task,
+  { form, train }: Task,
   { steps, batchSize, ratio, lr, weight, threshold }: Schedule,
   seed: number,
   onStep: OnStep,
@@ -106,7 +109,7 @@ export async function trainModel(
   manualSeed(seed);
   const model = initialize(await make(), seed);
   const teacher = hasTeacher ? initialize(await make(), seed) : null;
-  const { weak, ...other } = distortions(known);
+  const { weak, ...other } = distortions(form);
   const size = Math.min(batchSize, labelled.length);
   const shuffle = { seed, shuffle: true, dropLast: true } as const;
   const seen = new DataLoader(labelled, { ...shuffle, batchSize: size, transforms: weak });

@@ -11,6 +11,7 @@ export {
   published as publishedBases,
   searchBases,
 } from "./compound-scaling.ts";
+export { resizePositions } from "./positions.ts";
 export { formatSummary, type Summary, type SummaryRow, summarize } from "./summary.ts";
 
 /** Options of a model by name; each family checks its own. */

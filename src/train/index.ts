@@ -83,4 +83,4 @@ export {
   type RunSummary,
   readRun,
 } from "./runs.ts";
-export type { Part } from "./state.ts";
+export { type Part, savedNumbers } from "./state.ts";
