@@ -106,7 +106,7 @@ export function setBackend(name: BackendName | "auto"): void {
   } else if (name === "webgpu") {
     const { works, detail } = webgpuStatus();
     if (!works || !webgpu || webgpu instanceof Error)
-      throw new ManabiError(`backend webgpu does not work yet: ${detail}`);
+      throw new ManabiError(`backend webgpu cannot be used: ${detail}`);
     active = webgpu;
   } else throw unknownName("backend", name, ["auto", "native", "reference", "webgpu"]);
 }
