@@ -105,8 +105,7 @@ export function setBackend(name: BackendName | "auto"): void {
     active = loaded;
   } else if (name === "webgpu") {
     const { works, detail } = webgpuStatus();
-    if (!works || !webgpu || webgpu instanceof Error)
-      throw new ManabiError(`backend webgpu cannot be used: ${detail}`);
+    if (!works || !webgpu || webgpu instanceof Error) throw new ManabiError(`backend webgpu cannot be used: ${detail}`);
     active = webgpu;
   } else throw unknownName("backend", name, ["auto", "native", "reference", "webgpu"]);
 }
