@@ -36,6 +36,8 @@ export const timesWritten = (value: Value): number => writes.get(value) ?? 0;
 /** What executes graphs. */
 export interface Backend<Result extends Value = Value> {
   readonly name: string;
+  /** Where the values that it computes lie. */
+  readonly memory: "host" | "device";
   /** Tells its compiled programs from those of other backends, and from its own for other processors. */
   readonly key: string;
   /** Dtypes it computes in; any other is refused by name when a graph is compiled. */

@@ -2,16 +2,16 @@ import { evaluate } from "../backends/evaluate.ts";
 import { computeDType, type DType, filledArray, promote, storeValues } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
-import { readNow } from "../core/value.ts";
 import { activeTrace } from "../graph/variable.ts";
 import type { Stateful, StateLayout, StateTree } from "../io/state.ts";
 import type { Gradients, Parametrized } from "../ops/grad.ts";
-import { fromHost, type Tensor, tensor, where } from "../ops/tensor.ts";
-import { hostValues, Variable, variable } from "../ops/variable.ts";
+import { fromHost, type Tensor, where } from "../ops/tensor.ts";
+import { hostValues, Variable } from "../ops/variable.ts";
 import { clipByNorm, clipByValue } from "./clip.ts";
 import type { Rule } from "./rules.ts";
 import type { GradScaler } from "./scaler.ts";
 import { asSchedule, type Schedule } from "./schedule.ts";
+import { SkippedUpdates } from "./skipped.ts";
 import { layoutOf, restoreVariables, savedStep, stateOf, type VariableTree } from "./state.ts";
 
 /** Settings of some of the parameters. */
@@ -68,8 +68,7 @@ export class Optimizer implements Stateful {
   /** The different factors on the rate. */
   readonly #scales: readonly number[];
   readonly #dtype: DType;
-  /** Updates that the scaler has had skipped, i32 []. */
-  readonly #skipped = variable(tensor(0, { dtype: "i32" }));
+  readonly #skipped = new SkippedUpdates();
   #step = 0;
 
   constructor(parameters: Optimizable, rule: Rule, options: OptimizerOptions) {
@@ -127,13 +126,13 @@ export class Optimizer implements Stateful {
       for (const [slot, value] of Object.entries(next[i].slots)) set(slots[slot], value);
     });
     if (scaler && finite) {
-      this.#skipped.assign(this.#skipped.add(finite.not().cast("i32")));
+      this.#skipped.count.assign(this.#skipped.count.add(finite.not().cast("i32")));
       scaler.update(finite);
     }
     // Outside of a trace the step is computed at once: left lazy, it would hang on the graphs of all steps before.
     if (!activeTrace())
       evaluate(
-        [this.#skipped, ...this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)])].map(
+        [this.#skipped.count, ...this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)])].map(
           (v) => v.cell.node,
         ),
       );
@@ -160,28 +159,27 @@ export class Optimizer implements Stateful {
     return clipNorm === undefined ? clamped : clipByNorm(clamped, clipNorm)[0];
   }
 
-  /** The rule's scalars of this step, by factor on the rate and dtype: one small host-fed vector. */
+  /** The rule's scalars of this step, by factor on the rate and dtype: one small host-fed table, with a row for
+   *  every count of skipped updates that there may be. */
   #scalars(): (scale: number, dtype: DType) => Record<string, Tensor> {
     const names = Object.keys(this.rule.scalars(1, 0));
-    const shape = [this.#scales.length * names.length];
-    const values = hostValues({ shape, dtype: this.#dtype }, () => {
+    const width = this.#scales.length * names.length;
+    const rows = this.#options.scaler ? this.#skipped.candidates : 1;
+    let least = 0;
+    const table = hostValues({ shape: rows === 1 ? [width] : [rows, width], dtype: this.#dtype }, () => {
+      if (this.#options.scaler) least = this.#skipped.least(this.#step);
       const lr = this.#schedule(this.#step++);
       // The schedule follows the course of training, the rule's corrections the updates that were done.
-      const t = this.#step - this.#skippedSoFar();
+      const done = Array.from({ length: rows }, (_, row) => Math.max(1, this.#step - least - row));
       return storeValues(
-        this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s))),
+        done.flatMap((t) => this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s)))),
         this.#dtype,
       );
     });
+    const row = () => this.#skipped.count.sub(hostValues({ shape: [], dtype: "i32" }, () => Int32Array.of(least)));
+    const values = rows === 1 ? table : table.take(row());
     return (scale, dtype) =>
       Object.fromEntries(names.map((name, i) => [name, values.select(0, scale * names.length + i).cast(dtype)]));
-  }
-
-  /** Updates that were skipped. Reading the count waits for nothing: the step before this one is over. */
-  #skippedSoFar(): number {
-    if (!this.#options.scaler) return 0;
-    const [count] = evaluate([this.#skipped.cell.node]);
-    return readNow(count, "a gradScaler, which is for f16, needs a backend in host memory; train without it")[0];
   }
 
   /** Step count, slots by parameter, and the scaler if there is one; the parameters are the model's state. */
@@ -203,7 +201,7 @@ export class Optimizer implements Stateful {
   #saved(): VariableTree {
     const slots = Object.fromEntries(this.#entries.map(({ name, slots }) => [name, slots]));
     const { scaler } = this.#options;
-    return scaler ? { slots, scaler: { ...scaler.variables(), skipped: this.#skipped } } : { slots };
+    return scaler ? { slots, scaler: { ...scaler.variables(), skipped: this.#skipped.count } } : { slots };
   }
 }
 

@@ -9,7 +9,7 @@ import { setBackend } from "../../src/backends/select.ts";
 import * as m from "../../src/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/io/index.ts";
 import * as nn from "../../src/nn/index.ts";
-import { adamW, ema, optimizer, sgd } from "../../src/optim/index.ts";
+import { adamW, ema, gradScaler, optimizer, sgd } from "../../src/optim/index.ts";
 import { accuracy } from "../../src/train/index.ts";
 import { statefulOf } from "../../src/train/state.ts";
 import { preparedWebgpu } from "../support/webgpu.ts";
@@ -110,6 +110,22 @@ describe("training on webgpu", { skip }, () => {
       return losses;
     };
     near(await on("webgpu", run), await on("reference", run), 1e-5, "losses");
+  });
+
+  test("updates that a gradScaler has had skipped do not count for the rule", async () => {
+    const run = async () => {
+      const weight = m.variable(m.tensor([1, -2, 3]));
+      const scaler = gradScaler({ initScale: 8, growthInterval: 3 });
+      const opt = optimizer([["weight", weight]], adamW({ lr: 0.1 }), { scaler });
+      const step = m.jit((g: m.Tensor) => opt.update(new Map([["weight", opt.scaled(g)]])));
+      const path: number[] = [];
+      for (let i = 0; i < 90; i++) {
+        step(m.tensor([Math.sin(i), i % 5 === 2 ? Number.POSITIVE_INFINITY : 0.5, Math.cos(i)]));
+        if (i % 7 === 0) path.push(...(await weight.data()));
+      }
+      return [...path, ...(await weight.data()), await scaler.value.item()];
+    };
+    near(await on("webgpu", run), await on("reference", run), 1e-5, "path");
   });
 
   test("a saved run goes on as if it had not stopped", async () => {

@@ -34,6 +34,7 @@ export function nativeBackend(): NativeBackend | null {
   const arena = new Arena(runtime);
   return {
     name: "native",
+    memory: "host",
     key: `native ${toolchain.processor}`,
     dtypes: nativeDTypes,
     runtime,

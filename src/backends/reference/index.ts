@@ -14,6 +14,7 @@ import { makeProgram } from "./program.ts";
  */
 export const reference: Backend<TypedArray> = {
   name: "reference",
+  memory: "host",
   key: "reference",
   dtypes: new Set(dtypes),
   compile(graph) {

@@ -32,6 +32,7 @@ export function wasmBackend(options: EngineOptions = {}): WasmBackend {
     name: "wasm",
     key: `wasm ${hasRelaxedSimd ? "relaxed" : "plain"}`,
     dtypes: wasmDTypes,
+    memory: "host",
     hasRelaxedSimd,
     isShared: memory.isShared,
     get threads() {

@@ -1,10 +1,18 @@
 import { byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
 import type { DeviceArray } from "../../core/value.ts";
-import type { Device } from "./device.ts";
+import type { BufferPool } from "./pool.ts";
 import { elementBytes } from "./wgsl/scalar.ts";
 
 /** Smaller ones weigh nothing beside the objects that stand for them. */
 const heavy = 1 << 14;
+
+/** What an array needs of the device that it lies on. */
+export interface DeviceMemory {
+  readonly pool: BufferPool;
+  check(): void;
+  download(array: GpuArray): Promise<TypedArray>;
+  copy(array: GpuArray): GpuArray;
+}
 
 const finalizers = new FinalizationRegistry<() => void>((free) => free());
 
@@ -13,7 +21,7 @@ export class GpuArray implements DeviceArray {
   readonly backend = "webgpu";
   readonly dtype: DType;
   readonly length: number;
-  readonly device: Device;
+  readonly device: DeviceMemory;
   readonly buffer: GPUBuffer;
   /**
    * Never touched, so it takes no memory; but it lets the garbage collector, which knows nothing of the GPU's memory,
@@ -21,7 +29,7 @@ export class GpuArray implements DeviceArray {
    */
   readonly ballast: ArrayBuffer | null;
 
-  constructor(device: Device, dtype: DType, length: number) {
+  constructor(device: DeviceMemory, dtype: DType, length: number) {
     this.device = device;
     this.dtype = dtype;
     this.length = length;

@@ -1,6 +1,6 @@
 import { arrayType, type DType, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
-import { GpuArray } from "./array.ts";
+import { type DeviceMemory, GpuArray } from "./array.ts";
 import { BufferPool } from "./pool.ts";
 import { elementBytes } from "./wgsl/scalar.ts";
 
@@ -18,7 +18,7 @@ const cureOfLoss =
 const lossMs = 100;
 
 /** A GPU that has been opened: its memory, its compiled shaders, and its faults, which come to light later. */
-export class Device {
+export class Device implements DeviceMemory {
   readonly gpu: GPUDevice;
   readonly name: string;
   readonly pool: BufferPool;

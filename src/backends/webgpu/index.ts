@@ -28,6 +28,7 @@ export async function webgpuBackend(options: WebGpuOptions = {}): Promise<WebGpu
   const device = await openDevice(options);
   return {
     name: "webgpu",
+    memory: "device",
     // Programs hold buffers and shaders of their device.
     key: `webgpu ${++opened}`,
     dtypes: webgpuDTypes,

@@ -1,0 +1,83 @@
+/** The WGSL of small kernels and operations, as text. Needs no device. After a wanted change: npm test -- --update shaders */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { limitBindings } from "../../src/backends/webgpu/bindings.ts";
+import { expandOperations, operationDispatch } from "../../src/backends/webgpu/ops/index.ts";
+import { splitReductions } from "../../src/backends/webgpu/split-reductions.ts";
+import { kernelDispatch } from "../../src/backends/webgpu/wgsl/kernel.ts";
+import { type Dispatch, shaderText } from "../../src/backends/webgpu/wgsl/shader.ts";
+import type { Instruction } from "../../src/compiler/instruction.ts";
+import { printSchedule } from "../../src/compiler/print.ts";
+import { schedule } from "../../src/compiler/schedule.ts";
+import { simplify } from "../../src/compiler/simplify.ts";
+import { softmax } from "../../src/ops/activation.ts";
+import { traceGraph } from "../../src/ops/jit.ts";
+import { type Tensor, tensor } from "../../src/ops/tensor.ts";
+import { assertSnapshot } from "../support/snapshot.ts";
+
+const zeros = (...shape: number[]): Tensor => tensor(0).broadcastTo(shape);
+/** What every device has. */
+const shared = 16384;
+
+/** As if every operand were a buffer of the device by itself. */
+const textOf = ({ code, operands, params }: Dispatch): string =>
+  shaderText(
+    code,
+    {
+      operands: operands.map(({ buffer, written }, i) => ({ dtype: buffer.dtype, written, binding: i })),
+      bindings: operands.map(({ written }) => written),
+    },
+    params.length,
+  );
+
+const instructionsOf = (fn: (...x: Tensor[]) => Tensor | readonly Tensor[], ...shapes: number[][]): Instruction[] => [
+  ...schedule(simplify(traceGraph(fn, ...shapes.map((s) => zeros(...s))))).instructions,
+];
+
+const dispatches = (instructions: readonly Instruction[]): Dispatch[] =>
+  splitReductions(expandOperations(instructions)).flatMap((i) => {
+    const made = i.kind === "kernel" ? kernelDispatch(i, shared, "a kernel") : null;
+    return i.kind === "op" ? [operationDispatch(i, shared)] : made ? [made] : [];
+  });
+
+describe("WGSL", () => {
+  type Form = readonly [fn: (...x: Tensor[]) => Tensor | readonly Tensor[], a: number[][], b: number[][]];
+  const forms: Record<string, Form> = {
+    elementwise: [(x) => x.mul(2).add(1).tanh(), [[5, 7]], [[300]]],
+    softmax: [(x) => softmax(x, -1), [[40, 100]], [[52, 100]]], // what lives for one row has its length in the text
+    "column-sums": [(x) => x.square().sum(0), [[100, 700]], [[91, 230]]],
+    "pad-and-max": [(x) => x.pad([[1, 1]]).max(0), [[300]], [[477]]],
+    product: [
+      (x, y) => x.matmul(y),
+      [
+        [40, 30],
+        [30, 50],
+      ],
+      [
+        [60, 90],
+        [90, 35],
+      ],
+    ],
+  };
+  for (const [name, [fn, a, b]] of Object.entries(forms))
+    test(`${name}: sizes are no part of the text`, () => {
+      const text = dispatches(instructionsOf(fn, ...a)).map(textOf);
+      assert.deepEqual(dispatches(instructionsOf(fn, ...b)).map(textOf), text);
+      assertSnapshot(`test/snapshots/kernels/${name}.wgsl`, text.join("\n"));
+    });
+});
+
+describe("programs for a device", () => {
+  test("a long sum is taken in two", () => {
+    const text = printSchedule(splitReductions(instructionsOf((x) => x.square().sum().sqrt(), [64, 1024])));
+    assertSnapshot("test/snapshots/long-sum.txt", text);
+  });
+
+  test("a kernel that touches more buffers than can be bound reads copies, and what it writes is copied back", () => {
+    const shapes = Array.from({ length: 5 }, () => [9]);
+    const instructions = instructionsOf((...xs) => xs.reduce((a, b) => a.mul(b)), ...shapes);
+    assert.equal(instructions.length, 1);
+    assertSnapshot("test/snapshots/few-bindings.txt", printSchedule(limitBindings(instructions, 4)));
+    assert.deepEqual(limitBindings(instructions, 6), instructions);
+  });
+});
