@@ -18,8 +18,12 @@ export interface WasmBackend extends Backend {
   readonly isShared: boolean;
   /** Sets the number of threads, 0 for one per processor; returns it. */
   setThreads(count: number): number;
+  /** Workers that have started and wait for work. */
+  readonly readyWorkers: number;
   /** Bytes of memory in use. */
   readonly usedBytes: number;
+  /** Functions that have been compiled. */
+  readonly functionCount: number;
   /** Ends its worker threads. */
   close(): void;
 }
@@ -36,6 +40,12 @@ export function wasmBackend(options: EngineOptions = {}): WasmBackend {
     isShared: memory.isShared,
     get threads() {
       return threads.count;
+    },
+    get readyWorkers() {
+      return threads.ready;
+    },
+    get functionCount() {
+      return engine.functions.list.length;
     },
     get usedBytes() {
       return memory.used;

@@ -132,7 +132,7 @@ export class Launch {
   }
 
   private copyOut(array: TypedArray, address: number): void {
-    const { buffer } = this.engine.memory.memory;
+    const { buffer } = this.engine.memory.words;
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(
       new Uint8Array(buffer, address, array.byteLength),
     );

@@ -28,8 +28,11 @@ export class Memory {
   readonly limits: MemoryImport;
   private readonly heap = new Heap(controlBytes);
   private readonly mostBytes: number;
-  /** The whole memory; made anew when it has grown. */
-  words: Int32Array;
+  /**
+   * The whole memory; made anew when it has grown. All arrays are made of its buffer: `memory.buffer` may become another
+   * object whenever some other memory of the process grows.
+   */
+  words: Int32Array<ArrayBuffer>;
   private readonly buffers = new WeakSet<object>();
   private readonly unreachable: FinalizationRegistry<Freeable>;
   private inPlace = 0;
@@ -51,7 +54,7 @@ export class Memory {
 
   private refresh(): void {
     const { buffer } = this.memory;
-    this.words = new Int32Array(buffer);
+    this.words = new Int32Array(buffer as ArrayBuffer);
     this.buffers.add(buffer);
     this.heap.extend(buffer.byteLength);
   }
@@ -86,7 +89,7 @@ export class Memory {
 
   /** Grows by more than is needed where that is granted, so that it happens rarely. */
   private grow(bytes: number): boolean {
-    const present = this.memory.buffer.byteLength / pageBytes;
+    const present = this.words.byteLength / pageBytes;
     const needed = Math.ceil(bytes / pageBytes);
     const room = this.mostBytes / pageBytes - present;
     for (const pages of [Math.min(room, Math.max(needed, Math.ceil(present / 4))), needed]) {
@@ -119,7 +122,7 @@ export class Memory {
     if (isResult && (bytes < leastInPlace || this.inPlace + bytes > mostInPlace)) return null;
     const address = this.tryAlloc(bytes);
     if (address === null) return null;
-    const array = new type(this.memory.buffer as ArrayBuffer, address, size);
+    const array = new type(this.words.buffer, address, size);
     if (isResult) this.inPlace += aligned(bytes);
     this.unreachable.register(array, { address, bytes: aligned(bytes), isResult });
     return array;
@@ -140,7 +143,7 @@ export class Memory {
 
   /** Copies an array to an address. */
   write(address: number, array: TypedArray): void {
-    new Uint8Array(this.memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+    new Uint8Array(this.words.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
 }
 

@@ -85,7 +85,7 @@ export class Threads {
     this.functions = functions;
     this.host = memory.isShared ? host : null;
     this.patience = patience;
-    this.words = new Int32Array(memory.memory.buffer, 0, 1024);
+    this.words = new Int32Array(memory.words.buffer, 0, 1024);
     this.wanted = this.most(0);
   }
 
@@ -96,6 +96,11 @@ export class Threads {
   /** Threads that take part as soon as they are ready. */
   get count(): number {
     return this.isBroken ? 1 : this.wanted;
+  }
+
+  /** Workers that have started. */
+  get ready(): number {
+    return this.memory.isShared ? Atomics.load(this.words, control.ready) : 0;
   }
 
   /** Sets the number of threads, 0 for one per processor; returns it. */
@@ -114,6 +119,7 @@ export class Threads {
     new Uint8Array(words.buffer).set(bytes, address + 8);
     Atomics.store(words, this.lastModule === 0 ? control.modules : (this.lastModule >>> 2) + 1, address);
     this.lastModule = address;
+    Atomics.add(words, control.moduleCount, 1);
   }
 
   /** Runs a function over [0, range); the context of thread t lies `ctxStep` * t bytes behind `ctx`. */
