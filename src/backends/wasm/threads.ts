@@ -149,8 +149,13 @@ export class Threads {
     const { host, memory } = this;
     if (!host || this.workers.length >= this.wanted - 1) return;
     Atomics.store(this.words, control.spins, this.wanted <= host.processors ? spins : 0);
-    while (this.workers.length < this.wanted - 1)
-      this.workers.push(host.start({ memory: memory.memory, thread: this.workers.length + 1 }));
+    try {
+      while (this.workers.length < this.wanted - 1)
+        this.workers.push(host.start({ memory: memory.memory, thread: this.workers.length + 1 }));
+    } catch {
+      // A page may forbid workers; those that have started take part.
+      this.wanted = this.workers.length + 1;
+    }
   }
 
   /** Waits for the workers inside the job; those that have not begun stay out. */
