@@ -1,9 +1,10 @@
+import type { DType } from "../core/dtype.ts";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
-import { nativeBackend } from "./native/index.ts";
+import { nativeBackend, nativeDTypes } from "./native/index.ts";
 import { onCompile, setTarget } from "./native/toolchain.ts";
 import { reference } from "./reference/index.ts";
-import { type WasmBackend, wasmBackend } from "./wasm/index.ts";
+import { type WasmBackend, wasmBackend, wasmDTypes } from "./wasm/index.ts";
 
 export { onCompile };
 
@@ -16,6 +17,8 @@ export interface BackendStatus {
   readonly detail: string;
   /** Whether matrix precision `medium` multiplies bf16 there; it is f32 where not. */
   readonly multipliesBf16: boolean;
+  /** What it computes in. */
+  readonly dtypes: ReadonlySet<DType>;
 }
 
 let native: ReturnType<typeof nativeBackend> | Error | undefined;
@@ -61,9 +64,15 @@ export function backendStatus(): BackendStatus[] {
         : `${loaded.toolchain.version}; ${loaded.runtime.threads} threads; medium precision is ${loaded.hasBf16 ? "bf16" : "f32 (no bf16 products)"}`;
   const works = loaded !== null && !(loaded instanceof Error);
   return [
-    { name: "native", works, detail, multipliesBf16: works && loaded.hasBf16 },
+    { name: "native", works, detail, multipliesBf16: works && loaded.hasBf16, dtypes: nativeDTypes },
     wasmStatus(),
-    { name: "reference", works: true, detail: "plain TypeScript, one thread", multipliesBf16: false },
+    {
+      name: "reference",
+      works: true,
+      detail: "plain TypeScript, one thread",
+      multipliesBf16: false,
+      dtypes: reference.dtypes,
+    },
   ];
 }
 
@@ -74,7 +83,7 @@ function wasmStatus(): BackendStatus {
   const detail = works
     ? `WebAssembly ${loaded.hasRelaxedSimd ? "relaxed SIMD" : "SIMD"}; ${loaded.threads} thread${loaded.threads === 1 ? "" : "s"}${memory}`
     : loaded.message;
-  return { name: "wasm", works, detail, multipliesBf16: false };
+  return { name: "wasm", works, detail, multipliesBf16: false, dtypes: wasmDTypes };
 }
 
 /** The backend in use: the one set, else native where it works, else wasm or reference with a word about why. */
