@@ -1,5 +1,6 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import type { Call } from "../call.ts";
+import { depthwiseCalls, isDepthwise } from "./conv-depthwise.ts";
 import { gatherCalls } from "./conv-gather.ts";
 import { type ConvShape, convShape, forwardPlan, inputGradPlan, isPointwise } from "./conv-plan.ts";
 import { weightGradCalls } from "./conv-weight-grad.ts";
@@ -20,7 +21,7 @@ export function convCalls(op: OpInstruction): readonly Call[] {
   if (size === 0) return [];
   if (s.c === 0) return fillCalls(y, 0, size * real.bytes);
   if (isPointwise(s)) return pointwise(real, s, w, x, y, false);
-  return gatherCalls(real, forwardPlan(s), x, w, y);
+  return gathered(real, forwardPlan(s), x, w, y);
 }
 
 /** conv_input_grad_*: y, w -> x. */
@@ -32,8 +33,11 @@ export function convInputGradCalls(op: OpInstruction): readonly Call[] {
   if (size === 0) return [];
   if (s.o === 0) return fillCalls(x, 0, size * real.bytes);
   if (isPointwise(s)) return pointwise(real, s, w, y, x, true);
-  return gatherCalls(real, inputGradPlan(s), y, w, x);
+  return gathered(real, inputGradPlan(s), y, w, x);
 }
+
+const gathered: typeof gatherCalls = (real, plan, ...places) =>
+  (isDepthwise(plan, real) ? depthwiseCalls : gatherCalls)(real, plan, ...places);
 
 /** conv_weight_grad_*: x, y -> w. */
 export function convWeightGradCalls(op: OpInstruction): readonly Call[] {
