@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Call } from "../../src/backends/wasm/call.ts";
-import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
+import { operationCalls, packedSize } from "../../src/backends/wasm/ops/index.ts";
+import { packBeforeLoops } from "../../src/compiler/hoist.ts";
 import type { Buffer, OpInstruction } from "../../src/compiler/instruction.ts";
 import { operands, operation } from "../../src/compiler/operation.ts";
 import { type DType, filledArray, isFloat, storeValues, type TypedArray } from "../../src/core/dtype.ts";
@@ -20,6 +21,12 @@ export function random(dtype: DType, shape: Shape, seed: number): Node {
     values.map((v) => (dtype === "bool" ? Number(v > -0.5) : Math.round(v * 90))),
   );
 }
+
+/** The operation in two, as in a loop that does not change its second operand: its packing, and the rest. */
+export const packedApart = (op: OpInstruction): OpInstruction[] =>
+  packBeforeLoops([{ kind: "loop", count: 1, body: [op] }], packedSize).flatMap(
+    (i) => (i.kind === "loop" ? i.body : [i]) as OpInstruction[],
+  );
 
 const allowed: Partial<Record<DType, number>> = { f32: 2e-5, f64: 1e-12 };
 

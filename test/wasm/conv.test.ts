@@ -1,7 +1,9 @@
 /** Convolutions of the wasm backend and their gradients against the reference. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
+import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
 import { type ConvAttrs, conv, convInputGrad, convWeightGrad } from "../../src/primitives/contract.ts";
-import { checkOperation, random } from "./check-operation.ts";
+import { checkOperation, packedApart, random } from "./check-operation.ts";
 
 interface Case {
   readonly x: readonly number[];
@@ -82,6 +84,17 @@ for (const dtype of ["f32", "f64"] as const) {
         conv(random(dtype, c.x, 1), random(dtype, c.w, 2), attrsOf(c)),
         `conv ${dtype} ${JSON.stringify(c)}`,
       );
+  });
+
+  test(`${dtype}: weights packed apart`, () => {
+    let packed = 0;
+    for (const c of cases)
+      checkOperation(conv(random(dtype, c.x, 1), random(dtype, c.w, 2), attrsOf(c)), `${JSON.stringify(c)}`, (op) => {
+        const list = packedApart(op);
+        packed += list.length - 1;
+        return list.flatMap(operationCalls);
+      });
+    assert.ok(packed > 20);
   });
 
   test(`${dtype}: gradient of the input`, () => {

@@ -3,15 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readProduct } from "../../src/backends/wasm/ops/gemm.ts";
 import { blockedCalls } from "../../src/backends/wasm/ops/gemm-blocked.ts";
-import { operationCalls, packedSize } from "../../src/backends/wasm/ops/index.ts";
-import { packBeforeLoops } from "../../src/compiler/hoist.ts";
-import type { OpInstruction } from "../../src/compiler/instruction.ts";
+import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { broadcast, reshape } from "../../src/primitives/broadcast.ts";
 import { dot } from "../../src/primitives/contract.ts";
 import { permute, slice } from "../../src/primitives/movement.ts";
-import { checkOperation, random } from "./check-operation.ts";
+import { checkOperation, packedApart, random } from "./check-operation.ts";
 
 /** A matrix of the last two axes as it may lie in memory. */
 const layouts = {
@@ -110,8 +108,7 @@ for (const dtype of ["f32", "f64"] as const) {
       [300, 20, 40],
     ])
       checkProduct(dtype, [], m, n, k, (op) => {
-        const apart = packBeforeLoops([{ kind: "loop", count: 1, body: [op] }], packedSize);
-        const list = apart.flatMap((i) => (i.kind === "loop" ? i.body : [i])) as OpInstruction[];
+        const list = packedApart(op);
         assert.deepEqual(
           list.map(({ name }) => name),
           [`gemm_pack_${dtype}`, `gemm_packed_${dtype}`],

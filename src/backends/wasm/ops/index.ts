@@ -4,7 +4,14 @@ import type { Call } from "../call.ts";
 import { argsortCalls } from "./argsort.ts";
 import { attentionCalls } from "./attention.ts";
 import { attentionGradCalls } from "./attention-grad.ts";
-import { convCalls, convInputGradCalls, convWeightGradCalls } from "./conv.ts";
+import {
+  convCalls,
+  convInputGradCalls,
+  convPackCalls,
+  convPackedCalls,
+  convWeightGradCalls,
+  packedConvElements,
+} from "./conv.ts";
 import { cumsumCalls } from "./cumsum.ts";
 import { gemmCalls, gemmPackCalls, gemmPackedCalls, packedGemmElements } from "./gemm.ts";
 import { scatterAddCalls } from "./scatter-add.ts";
@@ -14,6 +21,8 @@ const operations: Readonly<Record<string, (op: OpInstruction) => readonly Call[]
   gemm_pack: gemmPackCalls,
   gemm_packed: gemmPackedCalls,
   conv: convCalls,
+  conv_pack: convPackCalls,
+  conv_packed: convPackedCalls,
   conv_input_grad: convInputGradCalls,
   conv_weight_grad: convWeightGradCalls,
   attention: attentionCalls,
@@ -33,4 +42,8 @@ export function operationCalls(op: OpInstruction): readonly Call[] {
 }
 
 /** Elements of the second operand of an operation once it is packed, for `hoist` in the compiler; 0 if it packs none. */
-export const packedSize = (op: OpInstruction): number => (baseOf(op) === "gemm" ? packedGemmElements(op) : 0);
+export function packedSize(op: OpInstruction): number {
+  const base = baseOf(op);
+  if (base === "gemm") return packedGemmElements(op);
+  return base === "conv" ? packedConvElements(op) : 0;
+}
