@@ -8,6 +8,7 @@ import type { TypedArray } from "../../src/core/dtype.ts";
 import { ManabiError } from "../../src/core/errors.ts";
 import type { Graph, Node } from "../../src/graph/node.ts";
 import { sum } from "../../src/primitives/broadcast.ts";
+import { conv, convWeightGrad, dot } from "../../src/primitives/contract.ts";
 import * as e from "../../src/primitives/elementwise.ts";
 import { input } from "../../src/primitives/leaf.ts";
 import { uniform } from "../support/check-grads.ts";
@@ -28,13 +29,17 @@ const host = findThreadHost() as ThreadHost;
 function results(backend: ReturnType<typeof wasmBackend>): TypedArray[] {
   const x = leaf("f32", [517, 389], uniform(517 * 389, 1));
   const y = leaf("f32", [389, 211], uniform(389 * 211, 2));
+  const images = leaf("f32", [8, 16, 20, 20], uniform(8 * 16 * 400, 3));
+  const kernels = leaf("f32", [24, 16, 3, 3], uniform(24 * 16 * 9, 4));
+  const one = [1, 1] as const;
+  const attrs = { stride: one, padding: [one, one], dilation: one, groups: 1 };
   const outputs = [
     e.exp(e.add(x, e.sin(x))),
     sum(x, [1]),
     sum(x, [0]),
     sum(e.mul(x, x), [0, 1]),
     ...new GraphSampler(7, "f32").sample(12),
-    ...[y].map((v) => e.tanh(v)),
+    ...[dot(x, y), convWeightGrad(images, conv(images, kernels, attrs), { ...attrs, kernel: [3, 3] })],
   ];
   return backend.compile(graph([], outputs)).run([]);
 }
