@@ -191,6 +191,16 @@ describe("memory", () => {
     assert.equal(run(1500), most);
   });
 
+  test("a variable that is read after every step does not fill it", () => {
+    let array = backend.copy?.(new Float32Array(1 << 18)) as TypedArray;
+    const run = (turns: number) => {
+      for (let i = 0; i < turns; i++) array = backend.copy?.(array) as TypedArray;
+      return backend.usedBytes;
+    };
+    const most = run(1500);
+    assert.equal(run(1500), most);
+  });
+
   test("copies of arrays follow what is noted as written", async () => {
     const { noteWrite } = await import("../../src/backends/backend.ts");
     const values = new Float32Array(1 << 18).fill(1);

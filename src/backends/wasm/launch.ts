@@ -7,7 +7,7 @@ import type { Step } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { type Layout, layOut, type Placed, type Reference } from "./layout.ts";
 
-export interface LaunchOptions {
+interface LaunchOptions {
   readonly instructions: readonly Instruction[];
   readonly steps: readonly Step[];
   readonly plan: MemoryPlan;

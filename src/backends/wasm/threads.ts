@@ -1,7 +1,6 @@
 import { ManabiError } from "../../core/errors.ts";
-import type { Work } from "./functions.ts";
 import type { Memory } from "./memory.ts";
-import { control, takePieces, type WorkerStart, workerProgram } from "./worker.ts";
+import { control, takePieces, type Work, type WorkerStart, workerProgram } from "./worker.ts";
 
 /** A thread of the host. */
 export interface HostThread {

@@ -3,7 +3,8 @@
  * and name no functions inside of themselves.
  */
 
-type Work = (ctx: number, begin: number, end: number, thread: number) => void;
+/** A compiled work function. */
+export type Work = (ctx: number, begin: number, end: number, thread: number) => void;
 
 /** What a worker is given. */
 export interface WorkerStart {
