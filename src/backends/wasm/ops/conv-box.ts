@@ -101,6 +101,28 @@ function stepsTo(f: FunctionBuilder, first: Value, step: Value, index: Value, co
   return f.let(minOf(count, op("i32.mul", op("i32.gt_s", way, i32(0)), steps)));
 }
 
+/** The copies of some images that an item works on. */
+export interface Boxes {
+  readonly table: Value;
+  /** Address of the first box, and bytes from one to the next. */
+  readonly to: Value;
+  readonly imageBox: Value;
+  readonly from: Value;
+  readonly imageStep: Value;
+  readonly images: Value;
+  readonly channels: Value;
+  /** Address of six words: where the boxes begin, and their extents. */
+  readonly place: Value;
+}
+
+export function fillBoxes(f: FunctionBuilder, module: ModuleBuilder, real: Real, b: Boxes): void {
+  const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", b.place, 4 * i));
+  f.range(0, b.images, 1, (image) => {
+    const [to, from] = [add(b.to, mul(image, b.imageBox)), add(b.from, mul(image, b.imageStep))];
+    f.call(boxFiller(module, real), to, from, b.table, b.channels, ...extents);
+  });
+}
+
 /** Zeros from element `begin` of a row on, up to `end` and as far as the last vector goes. */
 function clear(f: FunctionBuilder, real: Real, row: Value, begin: Value, end: Value): void {
   const zero = splat(real, constant(real, 0));

@@ -1,6 +1,6 @@
 import { add, call, div, eq, i32, load, minOf, mul, op, rem, sub, type Value } from "../assembler.ts";
 import type { Call } from "../call.ts";
-import { boxFiller } from "./conv-box.ts";
+import { fillBoxes } from "./conv-box.ts";
 import { asideTiles, columnBytes, columnLister, directTiles } from "./conv-columns.ts";
 import { packing } from "./conv-pack.ts";
 import type { ConvPlan } from "./conv-plan.ts";
@@ -55,11 +55,9 @@ const gather = (real: Real, from: "packed" | "shared") =>
         const base = f.let(source);
         f.if(op("i32.eqz", w.inPlace), () => {
           f.set(base, boxes);
-          const at = f.let(word(add(w.tableBands, mul(band, bandWords))));
-          const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", at, 4 * i));
-          f.range(0, images, 1, (image) => {
-            const to = add(boxes, mul(image, w.imageBox));
-            f.call(boxFiller(module, real), to, add(source, mul(image, w.sourceImage)), table, w.channels, ...extents);
+          fillBoxes(f, module, real, {
+            ...{ table, to: boxes, imageBox: w.imageBox, from: source, imageStep: w.sourceImage },
+            ...{ images, channels: w.channels, place: f.let(word(add(w.tableBands, mul(band, bandWords)))) },
           });
         });
         const rangeOf = (part: Value) => word(add(w.tableRanges, mul(add(mul(band, w.parts), part), rangeWords)));
