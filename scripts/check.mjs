@@ -14,7 +14,8 @@ const deviceFree = [
     "engine/cost",
     "test/bench",
     "docs/ops",
-    "browser/bundle", "studio/parts",
+    "browser/bundle",
+    "studio/parts",
   ],
 ];
 

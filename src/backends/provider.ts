@@ -1,3 +1,4 @@
+import type { DType } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
 import type { WebGpuOptions } from "./webgpu/open.ts";
@@ -24,6 +25,8 @@ export interface OpenBackend {
 /** A way to a backend, which a platform may have. */
 export interface BackendProvider {
   readonly name: BackendName;
+  /** What it computes in, where it works. */
+  readonly dtypes: ReadonlySet<DType>;
   /** Whether a user expects it to work, so that an automatic choice which passes it over is told. */
   readonly expected: boolean;
   /** The backend, the same until it is replaced; throws `Unavailable`, or the error of a backend that is broken. */

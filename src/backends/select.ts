@@ -1,5 +1,6 @@
 import { platform, providers } from "#platform/backends/providers";
 import { host } from "#platform/core/host";
+import type { DType } from "../core/dtype.ts";
 import { ManabiError, unknownName } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
 import { type BackendName, type BackendProvider, type OpenBackend, type Threads, Unavailable } from "./provider.ts";
@@ -14,6 +15,8 @@ export interface BackendStatus {
   readonly detail: string;
   /** Whether matrix precision `medium` multiplies bf16 there; it is f32 where not. */
   readonly multipliesBf16: boolean;
+  /** What it computes in. */
+  readonly dtypes: ReadonlySet<DType>;
 }
 
 /** Backends of other platforms than this one, and what to do without them. */
@@ -37,11 +40,11 @@ function open(provider: BackendProvider): OpenBackend | Error {
 export const backendStatus = (): BackendStatus[] => providers.map(statusOf);
 
 function statusOf(provider: BackendProvider): BackendStatus {
-  const { name } = provider;
+  const { name, dtypes } = provider;
   const result = open(provider);
   return result instanceof Error
-    ? { name, works: false, detail: result.message, multipliesBf16: false }
-    : { name, works: true, detail: result.detail(), multipliesBf16: result.multipliesBf16 };
+    ? { name, dtypes, works: false, detail: result.message, multipliesBf16: false }
+    : { name, dtypes, works: true, detail: result.detail(), multipliesBf16: result.multipliesBf16 };
 }
 
 /**

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
-import type { Buffer } from "../../src/compiler/instruction.ts";
+import type { Call } from "../../src/backends/wasm/call.ts";
+import { operationCalls, packedSize } from "../../src/backends/wasm/ops/index.ts";
+import { packBeforeLoops } from "../../src/compiler/hoist.ts";
+import type { Buffer, OpInstruction } from "../../src/compiler/instruction.ts";
 import { operands, operation } from "../../src/compiler/operation.ts";
-import { type DType, isFloat, storeValues, type TypedArray } from "../../src/core/dtype.ts";
+import { type DType, filledArray, isFloat, storeValues, type TypedArray } from "../../src/core/dtype.ts";
 import { type Shape, sizeOf } from "../../src/core/shape.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { uniform } from "../support/check-grads.ts";
@@ -20,13 +22,23 @@ export function random(dtype: DType, shape: Shape, seed: number): Node {
   );
 }
 
+/** The operation in two, as in a loop that does not change its second operand: its packing, and the rest. */
+export const packedApart = (op: OpInstruction): OpInstruction[] =>
+  packBeforeLoops([{ kind: "loop", count: 1, body: [op] }], packedSize).flatMap(
+    (i) => (i.kind === "loop" ? i.body : [i]) as OpInstruction[],
+  );
+
 const allowed: Partial<Record<DType, number>> = { f32: 2e-5, f64: 1e-12 };
 
 /**
  * Compares the operation that computes `node` with the reference, relative to the largest value of the result, and its
- * results with each other when its items are cut in other ways.
+ * results with each other when its items are cut in other ways. `callsOf` makes passes of the operation.
  */
-export function checkOperation(node: Node, what: string): void {
+export function checkOperation(
+  node: Node,
+  what: string,
+  callsOf: (op: OpInstruction) => readonly Call[] = operationCalls,
+): void {
   const contents = new Map<Buffer, TypedArray>();
   const buffers = new Map<Node, Buffer>();
   const place = { kind: "temp" } as const;
@@ -37,8 +49,10 @@ export function checkOperation(node: Node, what: string): void {
     contents.set(buffer, storeValues(evaluate(base), base.dtype));
   }
   const target: Buffer = { size: sizeOf(node.shape), dtype: node.dtype, place };
-  contents.set(target, storeValues(new Float64Array(target.size).fill(77), node.dtype));
-  const calls = operationCalls(operation(node, target, (base) => buffers.get(base) as Buffer));
+  contents.set(target, filledArray(target.size, node.dtype, 77));
+  const calls = callsOf(operation(node, target, (base) => buffers.get(base) as Buffer));
+  for (const { buffer } of calls.flatMap(({ buffers }) => buffers))
+    if (!contents.has(buffer)) contents.set(buffer, filledArray(buffer.size, buffer.dtype, 77));
   const runner = callRunner(calls, contents);
 
   runner.run(1);

@@ -1,7 +1,9 @@
 /** Convolutions of the wasm backend and their gradients against the reference. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
+import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
 import { type ConvAttrs, conv, convInputGrad, convWeightGrad } from "../../src/primitives/contract.ts";
-import { checkOperation, random } from "./check-operation.ts";
+import { checkOperation, packedApart, random } from "./check-operation.ts";
 
 interface Case {
   readonly x: readonly number[];
@@ -48,6 +50,12 @@ const cases: readonly Case[] = [
   { x: [1, 2, 7, 8, 9], w: [3, 2, 3, 2, 3], stride: [2, 1, 2], padding: pad(1, 0, 1), dilation: [1, 2, 1] },
   { x: [1, 64, 40, 40], w: [9, 64, 3, 3], padding: pad(1, 1) },
   { x: [1, 1, 4, 4], w: [1, 1, 4, 4] },
+  // Depth in slices; sums of several parts of the images, of several parts of the channels, of both.
+  { x: [1, 100, 6, 7], w: [90, 100, 3, 3], padding: pad(1, 1) },
+  { x: [1, 90, 9, 9], w: [7, 90, 3, 3], stride: [2, 2] },
+  { x: [24, 4, 14, 14], w: [3, 4, 3, 3], padding: pad(1, 1) },
+  { x: [3, 24, 8, 8], w: [17, 24, 3, 3], padding: pad(1, 1) },
+  { x: [16, 17, 14, 15], w: [9, 17, 3, 3], padding: pad(1, 1) },
   { x: [0, 2, 5, 5], w: [3, 2, 3, 3] },
   { x: [2, 0, 5, 5], w: [3, 0, 3, 3] },
   { x: [2, 2, 5, 5], w: [0, 2, 3, 3] },
@@ -76,6 +84,17 @@ for (const dtype of ["f32", "f64"] as const) {
         conv(random(dtype, c.x, 1), random(dtype, c.w, 2), attrsOf(c)),
         `conv ${dtype} ${JSON.stringify(c)}`,
       );
+  });
+
+  test(`${dtype}: weights packed apart`, () => {
+    let packed = 0;
+    for (const c of cases)
+      checkOperation(conv(random(dtype, c.x, 1), random(dtype, c.w, 2), attrsOf(c)), `${JSON.stringify(c)}`, (op) => {
+        const list = packedApart(op);
+        packed += list.length - 1;
+        return list.flatMap(operationCalls);
+      });
+    assert.ok(packed > 20);
   });
 
   test(`${dtype}: gradient of the input`, () => {

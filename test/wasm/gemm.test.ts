@@ -1,11 +1,15 @@
 /** Matrix products of the wasm backend against the reference: every size around a tile, strides, offsets, batches. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
+import { readProduct } from "../../src/backends/wasm/ops/gemm.ts";
+import { blockedCalls } from "../../src/backends/wasm/ops/gemm-blocked.ts";
+import { operationCalls } from "../../src/backends/wasm/ops/index.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import type { Node } from "../../src/graph/node.ts";
 import { broadcast, reshape } from "../../src/primitives/broadcast.ts";
 import { dot } from "../../src/primitives/contract.ts";
 import { permute, slice } from "../../src/primitives/movement.ts";
-import { checkOperation, random } from "./check-operation.ts";
+import { checkOperation, packedApart, random } from "./check-operation.ts";
 
 /** A matrix of the last two axes as it may lie in memory. */
 const layouts = {
@@ -34,12 +38,21 @@ const layouts = {
 };
 const names = Object.keys(layouts) as (keyof typeof layouts)[];
 
-function checkProduct(dtype: DType, batch: readonly number[], m: number, n: number, k: number): void {
+type CallsOf = Parameters<typeof checkOperation>[2];
+
+function checkProduct(
+  dtype: DType,
+  batch: readonly number[],
+  m: number,
+  n: number,
+  k: number,
+  callsOf?: CallsOf,
+): void {
   for (const left of names)
     for (const right of names) {
       const x = layouts[left](dtype, [...batch, m, k], 1);
       const y = layouts[right](dtype, [...batch, k, n], 2);
-      checkOperation(dot(x, y), `${dtype} ${batch} ${m}x${k} ${left} * ${k}x${n} ${right}`);
+      checkOperation(dot(x, y), `${dtype} ${batch} ${m}x${k} ${left} * ${k}x${n} ${right}`, callsOf);
     }
 }
 
@@ -75,6 +88,33 @@ for (const dtype of ["f32", "f64"] as const) {
     checkOperation(dot(x, broadcast(reshape(y, [1, 1, 4, 6]), [2, 3, 4, 6])), `${dtype} one right factor for all`);
     const z = random(dtype, [3, 4, 6], 3);
     checkOperation(dot(x, broadcast(reshape(z, [1, 3, 4, 6]), [2, 3, 4, 6])), `${dtype} one right factor for some`);
+  });
+  test(`${dtype}: long sums of few results, in parts`, () => {
+    checkProduct(dtype, [], 7, 9, 2500);
+    checkProduct(dtype, [], 40, 33, 4099);
+  });
+  test(`${dtype}: one operand too large to be packed at once`, () => {
+    const limit = 100 << 10;
+    for (const [m, n] of [
+      [40, 60],
+      [60, 40],
+    ])
+      checkProduct(dtype, [], m, n, 1500, (op) => blockedCalls(readProduct(op, "gemm"), 1, limit));
+  });
+  test(`${dtype}: the right factor packed apart`, () => {
+    for (const [m, n, k] of [
+      [2, 90, 100],
+      [33, 50, 300],
+      [300, 20, 40],
+    ])
+      checkProduct(dtype, [], m, n, k, (op) => {
+        const list = packedApart(op);
+        assert.deepEqual(
+          list.map(({ name }) => name),
+          [`gemm_pack_${dtype}`, `gemm_packed_${dtype}`],
+        );
+        return list.flatMap(operationCalls);
+      });
   });
   test(`${dtype}: nothing to do`, () => {
     for (const [m, n, k] of [

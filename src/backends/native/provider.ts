@@ -1,5 +1,5 @@
 import { type BackendProvider, once, Unavailable } from "../provider.ts";
-import { nativeBackend } from "./index.ts";
+import { nativeBackend, nativeDTypes } from "./index.ts";
 import { setTarget } from "./toolchain.ts";
 
 const cure =
@@ -27,6 +27,7 @@ const { open, forget } = once(() => {
 
 export const nativeProvider: BackendProvider = {
   name: "native",
+  dtypes: nativeDTypes,
   expected: true,
   open,
   setProcessor(name) {

@@ -8,4 +8,9 @@ const opened: OpenBackend = {
   threads: null,
 };
 
-export const referenceProvider: BackendProvider = { name: "reference", expected: true, open: () => opened };
+export const referenceProvider: BackendProvider = {
+  name: "reference",
+  dtypes: reference.dtypes,
+  expected: true,
+  open: () => opened,
+};

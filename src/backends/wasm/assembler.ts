@@ -278,9 +278,8 @@ export class FunctionBuilder {
   encode(result: Value | null): number[] {
     if (this.depth) throw wrong("a block was left open");
     const declared = this.locals.flatMap((type) => [1, typeByte[type]]);
-    const code = flatten(this.code);
-    const body = [unsigned(this.locals.length), declared, code, result?.code ?? [], [end]].flat();
-    return [unsigned(body.length), body].flat();
+    const body = unsigned(this.locals.length).concat(declared, flatten(this.code), result?.code ?? [], end);
+    return unsigned(body.length).concat(body);
   }
 }
 
@@ -355,8 +354,8 @@ export class ModuleBuilder {
   }
 
   encode(): Uint8Array<ArrayBuffer> {
-    const vector = (items: readonly (readonly number[])[]) => [...unsigned(items.length), ...items.flat()];
-    const section = (id: number, content: readonly number[]) => [id, ...unsigned(content.length), ...content];
+    const vector = (items: readonly (readonly number[])[]) => unsigned(items.length).concat(...items);
+    const section = (id: number, content: readonly number[]) => [id].concat(unsigned(content.length), content);
     const text = (value: string) => {
       const bytes = new TextEncoder().encode(value);
       return [...unsigned(bytes.length), ...bytes];

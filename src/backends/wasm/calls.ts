@@ -6,9 +6,7 @@ import { operationCalls } from "./ops/index.ts";
 import { renderKernel } from "./render.ts";
 
 /** An instruction as calls that follow one another, or a loop of such. */
-export type Step =
-  | { readonly calls: readonly Call[] }
-  | { readonly count: number; readonly body: readonly Step[]; readonly depth: number };
+export type Step = { readonly calls: readonly Call[] } | { readonly count: number; readonly body: readonly Step[] };
 
 /** Instructions as steps, and the functions that they call. */
 export function callsOf(list: readonly Instruction[]): {
@@ -16,15 +14,14 @@ export function callsOf(list: readonly Instruction[]): {
   readonly works: readonly WorkFunction[];
 } {
   const works: WorkFunction[] = [];
-  const stepsOf = (instructions: readonly Instruction[], depth: number): Step[] =>
+  const stepsOf = (instructions: readonly Instruction[]): Step[] =>
     instructions.map((instruction) => {
-      if (instruction.kind === "loop")
-        return { count: instruction.count, body: stepsOf(instruction.body, depth + 1), depth };
+      if (instruction.kind === "loop") return { count: instruction.count, body: stepsOf(instruction.body) };
       const calls = instructionCalls(instruction);
       works.push(...calls.map(({ work }) => work));
       return { calls };
     });
-  const steps = stepsOf(list, 0);
+  const steps = stepsOf(list);
   return { steps, works };
 }
 

@@ -38,7 +38,7 @@ interface Level {
 }
 
 /** How deep a value belongs, and whether it differs between the four lanes. */
-export interface Reach {
+interface Reach {
   readonly level: number;
   readonly isLanes: boolean;
 }

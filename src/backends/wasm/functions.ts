@@ -2,12 +2,10 @@ import { ModuleBuilder } from "./assembler.ts";
 import type { WorkFunction } from "./call.ts";
 import { importMath, mathImports } from "./f64-functions.ts";
 import type { Memory } from "./memory.ts";
-
-/** A compiled work function. */
-export type Work = (ctx: number, begin: number, end: number, thread: number) => void;
+import type { Work } from "./worker.ts";
 
 /** What instances import. */
-export const importsOf = (memory: WebAssembly.Memory): WebAssembly.Imports => ({ env: { memory, ...mathImports } });
+const importsOf = (memory: WebAssembly.Memory): WebAssembly.Imports => ({ env: { memory, ...mathImports } });
 
 /** All functions that programs have asked for, by number; equal keys share one. */
 export class Functions {

@@ -1,4 +1,4 @@
-import type { DType } from "../../core/dtype.ts";
+import type { DType, TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { type Graph, reachable } from "../../graph/node.ts";
 import type { Backend } from "../backend.ts";
@@ -9,7 +9,7 @@ import { compile } from "./program.ts";
 /** What the wasm backend computes in. */
 export const wasmDTypes: ReadonlySet<DType> = new Set(["f32", "f64", "i32", "u32", "u8", "bool"]);
 
-export interface WasmBackend extends Backend {
+export interface WasmBackend extends Backend<TypedArray> {
   /** Threads that take part in large operations. */
   readonly threads: number;
   /** Whether multiply-adds round once (relaxed SIMD). */
@@ -18,8 +18,12 @@ export interface WasmBackend extends Backend {
   readonly isShared: boolean;
   /** Sets the number of threads, 0 for one per processor; returns it. */
   setThreads(count: number): number;
+  /** Workers that have started and wait for work. */
+  readonly readyWorkers: number;
   /** Bytes of memory in use. */
   readonly usedBytes: number;
+  /** Functions that have been compiled. */
+  readonly functionCount: number;
   /** Ends its worker threads. */
   close(): void;
 }
@@ -37,6 +41,12 @@ export function wasmBackend(options: EngineOptions = {}): WasmBackend {
     isShared: memory.isShared,
     get threads() {
       return threads.count;
+    },
+    get readyWorkers() {
+      return threads.ready;
+    },
+    get functionCount() {
+      return engine.functions.list.length;
     },
     get usedBytes() {
       return memory.used;

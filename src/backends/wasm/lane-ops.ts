@@ -2,7 +2,7 @@ import { type DType, isFloat } from "../../core/dtype.ts";
 import { call, extract, i32, op, replace, shuffle32, type Value } from "./assembler.ts";
 import { f64Function } from "./f64-functions.ts";
 import type { LaneWriter } from "./math.ts";
-import { comparisons, instructions, integerFunction, laneFunctions, scalarType, suffix } from "./scalar-ops.ts";
+import { comparisons, instructions, integerFunction, laneFunctions, suffix } from "./scalar-ops.ts";
 
 /**
  * Four neighbouring values: one vector, or two of f64. bool is a mask of 32 bits per lane, u8 an integer.
@@ -17,7 +17,7 @@ export interface LaneOpsWriter extends LaneWriter {
 const shapeOf = (dtype: DType): "f32x4" | "f64x2" | "i32x4" =>
   dtype === "f32" ? "f32x4" : dtype === "f64" ? "f64x2" : "i32x4";
 
-/** Lane of two vectors where there are two. */
+/** Lanes of one vector. */
 const perVector = (dtype: DType): number => (dtype === "f64" ? 2 : 4);
 
 /** The same value in all lanes. */
@@ -184,7 +184,3 @@ function toF64(x: Value, from: DType): Lanes {
   const convert = from === "f32" ? "f64x2.promote_low_f32x4" : `f64x2.convert_low_i32x4${suffix(from)}`;
   return [op(convert, x), op(convert, shuffle32(x, x, [2, 3, 2, 3]))];
 }
-
-/** Four values that lie next to each other in memory: what loads, in bytes from their address on. */
-export const laneBytes = (dtype: DType): number =>
-  scalarType(dtype) === "f64" ? 32 : dtype === "u8" || dtype === "bool" ? 4 : 16;

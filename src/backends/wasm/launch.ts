@@ -8,7 +8,7 @@ import type { Step } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { type Layout, layOut, type Placed, type Reference } from "./layout.ts";
 
-export interface LaunchOptions {
+interface LaunchOptions {
   readonly instructions: readonly Instruction[];
   readonly steps: readonly Step[];
   readonly plan: MemoryPlan;
@@ -133,7 +133,7 @@ export class Launch {
   }
 
   private copyOut(array: TypedArray, address: number): void {
-    const { buffer } = this.engine.memory.memory;
+    const { buffer } = this.engine.memory.words;
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(
       new Uint8Array(buffer, address, array.byteLength),
     );

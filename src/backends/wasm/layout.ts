@@ -45,7 +45,7 @@ export interface Layout {
   readonly inputAt: ReadonlyMap<number, number>;
 }
 
-export interface LayoutOptions {
+interface LayoutOptions {
   readonly steps: readonly Step[];
   readonly plan: MemoryPlan;
   readonly results: readonly Buffer[];

@@ -6,7 +6,7 @@ import { aligned, Heap } from "./heap.ts";
 const pageBytes = 65536;
 const mostPages = 65536;
 /** The first bytes belong to the threads (threads.ts). */
-export const controlBytes = 4096;
+const controlBytes = 4096;
 /** Arrays that are handed out in place: smaller ones are copied, and so are all where more than this is handed out. */
 const leastInPlace = 64 << 10;
 const mostInPlace = 512 << 20;
@@ -28,10 +28,15 @@ export class Memory {
   readonly limits: MemoryImport;
   private readonly heap = new Heap(controlBytes);
   private readonly mostBytes: number;
-  /** The whole memory; made anew when it has grown. */
-  words: Int32Array;
+  /**
+   * The whole memory; made anew when it has grown. All arrays are made of its buffer: `memory.buffer` may become another
+   * object whenever some other memory of the process grows.
+   */
+  words: Int32Array<ArrayBuffer>;
   private readonly buffers = new WeakSet<object>();
   private readonly unreachable: FinalizationRegistry<Freeable>;
+  /** Arrays that `copy` has made. */
+  private readonly copies = new WeakSet<TypedArray>();
   private inPlace = 0;
 
   /** `limitBytes` is for tests; it is the 4 GiB of 32-bit addresses, or what the engine grants of them. */
@@ -43,15 +48,15 @@ export class Memory {
     this.limits = { initial: 1, maximum, shared };
     this.words = new Int32Array(0);
     this.refresh();
-    this.unreachable = new FinalizationRegistry(({ address, bytes, isResult }) => {
+    this.unreachable = new FinalizationRegistry(({ address, bytes, isShortLived }) => {
       this.free(address, bytes);
-      if (isResult) this.inPlace -= bytes;
+      if (isShortLived) this.inPlace -= bytes;
     });
   }
 
   private refresh(): void {
     const { buffer } = this.memory;
-    this.words = new Int32Array(buffer);
+    this.words = new Int32Array(buffer as ArrayBuffer);
     this.buffers.add(buffer);
     this.heap.extend(buffer.byteLength);
   }
@@ -86,7 +91,7 @@ export class Memory {
 
   /** Grows by more than is needed where that is granted, so that it happens rarely. */
   private grow(bytes: number): boolean {
-    const present = this.memory.buffer.byteLength / pageBytes;
+    const present = this.words.byteLength / pageBytes;
     const needed = Math.ceil(bytes / pageBytes);
     const room = this.mostBytes / pageBytes - present;
     for (const pages of [Math.min(room, Math.max(needed, Math.ceil(present / 4))), needed]) {
@@ -111,43 +116,47 @@ export class Memory {
     return this.isShared && this.buffers.has(array.buffer) ? array.byteOffset : null;
   }
 
-  /** An array in this memory for a result or for `values` that programs update; null where one outside is better. */
-  array(type: ReturnType<typeof arrayType>, size: number, isResult: boolean): TypedArray | null {
+  /**
+   * An array in this memory; null where one outside is better. Of those that may soon be garbage, such as results, only
+   * so much is handed out before finalizers have freed some.
+   */
+  array(type: ReturnType<typeof arrayType>, size: number, isShortLived: boolean): TypedArray | null {
     const bytes = size * type.BYTES_PER_ELEMENT;
     // Growth would take the memory from under arrays that are not shared.
     if (!this.isShared || size === 0) return null;
-    if (isResult && (bytes < leastInPlace || this.inPlace + bytes > mostInPlace)) return null;
+    if (isShortLived && (bytes < leastInPlace || this.inPlace + bytes > mostInPlace)) return null;
     const address = this.tryAlloc(bytes);
     if (address === null) return null;
-    const array = new type(this.memory.buffer as ArrayBuffer, address, size);
-    if (isResult) this.inPlace += aligned(bytes);
-    this.unreachable.register(array, { address, bytes: aligned(bytes), isResult });
+    const array = new type(this.words.buffer, address, size);
+    if (isShortLived) this.inPlace += aligned(bytes);
+    this.unreachable.register(array, { address, bytes: aligned(bytes), isShortLived });
     return array;
   }
 
   /** Frees a block when `owner` is gone. */
   freeWith(owner: object, address: number, bytes: number): void {
-    this.unreachable.register(owner, { address, bytes: aligned(bytes), isResult: false });
+    this.unreachable.register(owner, { address, bytes: aligned(bytes), isShortLived: false });
   }
 
-  /** A copy of an array, in this memory if that is possible. */
+  /** A copy of an array, in this memory if that is possible. What copies a copy replaces it, most likely. */
   copy(values: TypedArray): TypedArray {
-    const array = this.array(values.constructor as ReturnType<typeof arrayType>, values.length, false);
-    if (!array) return values.slice() as TypedArray;
+    const type = values.constructor as ReturnType<typeof arrayType>;
+    const array = this.array(type, values.length, this.copies.has(values)) ?? new type(values.length);
     array.set(values);
+    this.copies.add(array);
     return array;
   }
 
   /** Copies an array to an address. */
   write(address: number, array: TypedArray): void {
-    new Uint8Array(this.memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+    new Uint8Array(this.words.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
 }
 
 interface Freeable {
   readonly address: number;
   readonly bytes: number;
-  readonly isResult: boolean;
+  readonly isShortLived: boolean;
 }
 
 /** A memory with room for as many pages as the engine grants. */

@@ -1,5 +1,5 @@
 import { factsOf, type InstructionFacts } from "../../compiler/cost.ts";
-import { hoist } from "../../compiler/hoist.ts";
+import { hoist, packBeforeLoops } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
@@ -13,20 +13,22 @@ import { whenChanged } from "../refresh.ts";
 import { callsOf } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { Launch } from "./launch.ts";
+import { packedSize } from "./ops/index.ts";
 
 /** Compiles a graph for the engine. */
-export function compile(graph: Graph, engine: Engine): Executable {
+export function compile(graph: Graph, engine: Engine): Executable<TypedArray> {
   const { instructions, outputs } = schedule(simplify(graph));
   const constants = new Set(graph.constants);
-  const { once, always } = hoist(instructions, constants, () => 0);
-  const [first, rest] = [once, always].map((list) => callsOf(list));
-  engine.functions.add([...first.works, ...rest.works]);
+  const { once, always: rest } = hoist(instructions, constants, packedSize);
+  const always = packBeforeLoops(rest, packedSize);
+  const [first, main] = [once, always].map((list) => callsOf(list));
+  engine.functions.add([...first.works, ...main.works]);
 
   const kept = new Map<Buffer, number>();
   const owner = {};
-  const make = (list: readonly Instruction[], { steps }: typeof rest, results: readonly Buffer[]) =>
+  const make = (list: readonly Instruction[], { steps }: typeof main, results: readonly Buffer[]) =>
     new Launch(engine, { ...{ instructions: list, steps, results, constants, kept, owner }, plan: planMemory(list) });
-  const launch = make(always, rest, outputs);
+  const launch = make(always, main, outputs);
   const prepare = once.length ? make(once, first, []) : null;
   const refresh = prepare ? whenChanged<TypedArray>(once, (inputs) => prepare.run(inputs, null)) : () => {};
   let facts: readonly InstructionFacts[] | null = null;

@@ -1,6 +1,6 @@
 import { type BackendProvider, once } from "../provider.ts";
 import { hasRelaxedSimd } from "./features.ts";
-import { wasmBackend } from "./index.ts";
+import { wasmBackend, wasmDTypes } from "./index.ts";
 
 const { open } = once(() => {
   const backend = wasmBackend();
@@ -19,4 +19,4 @@ const { open } = once(() => {
   };
 });
 
-export const wasmProvider: BackendProvider = { name: "wasm", expected: true, open };
+export const wasmProvider: BackendProvider = { name: "wasm", dtypes: wasmDTypes, expected: true, open };

@@ -1,45 +1,15 @@
 import type { Expr, Reduce } from "../../compiler/expr.ts";
 import type { LoopVar } from "../../compiler/idx.ts";
-import { innermost } from "../../compiler/reductions.ts";
-import { type DType, isFloat } from "../../core/dtype.ts";
-import { add, extract, i32, type Local, minOf, op, select, shuffle32, type Value } from "./assembler.ts";
+import { isFloat } from "../../core/dtype.ts";
+import { add, i32, type Local, minOf, op, select, type Value } from "./assembler.ts";
 import type { Evaluator } from "./evaluate.ts";
+import { type Fold, foldOf } from "./fold.ts";
 import type { Binding, Held } from "./frame.ts";
 import { castLanes, type Lanes, laneCall, pickLanes, splat } from "./lane-ops.ts";
 import { castScalar, scalarCall, scalarConstant } from "./scalar-ops.ts";
 
-/** How the terms of a reduction are put together. */
-interface Fold {
-  /** What they are held in meanwhile. */
-  readonly dtype: DType;
-  readonly start: number;
-  /** The primitive that joins two. */
-  readonly join: string;
-}
-
-const lowest: Partial<Record<DType, number>> = { i32: -(2 ** 31), u32: 0, u8: 0, bool: 0 };
-const highest: Partial<Record<DType, number>> = { i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, u8: 255, bool: 1 };
-
-/** Sums and products of f32 run in f64 unless they are short, those of u8 modulo 2^32. */
-function foldOf(kind: Reduce["kind"], dtype: DType, short: boolean): Fold {
-  const wide: DType = dtype === "f32" && !short ? "f64" : dtype === "u8" ? "u32" : dtype;
-  switch (kind) {
-    case "sum":
-      return { dtype: wide, start: 0, join: "add" };
-    case "prod":
-      return { dtype: wide, start: 1, join: "mul" };
-    case "max":
-    case "argmax":
-      return { dtype, start: lowest[dtype] ?? Number.NEGATIVE_INFINITY, join: "maximum" };
-    default:
-      return { dtype, start: highest[dtype] ?? Number.POSITIVE_INFINITY, join: "minimum" };
-  }
-}
-
 export const isPosition = ({ kind }: Reduce): boolean => kind === "argmax" || kind === "argmin";
 
-/** Fewer terms along memory are added one by one. */
-const leastAlong = 16;
 /** Sums of more f32 run in f64 where results lie side by side. */
 const mostShort = 64;
 
@@ -54,7 +24,7 @@ export function wholeLoop(evaluator: Evaluator, v: LoopVar, write: () => void): 
   frame.f.range(0, limit, 1, (at) => frame.block(write, new Map([[v, { at, offset: 0, isLanes: false }]])));
 }
 
-function wholeLoops(evaluator: Evaluator, [v, ...rest]: readonly LoopVar[], write: () => void): void {
+export function wholeLoops(evaluator: Evaluator, [v, ...rest]: readonly LoopVar[], write: () => void): void {
   if (v === undefined) write();
   else wholeLoop(evaluator, v, () => wholeLoops(evaluator, rest, write));
 }
@@ -76,110 +46,6 @@ function stagedLoops(evaluator: Evaluator, axes: readonly LoopVar[], write: () =
       }),
     );
   });
-}
-
-/** Reductions over the same terms, with one result each, which run along memory if that is worth it. */
-export function reduceAlong(evaluator: Evaluator, group: readonly Reduce[]): readonly Held[] {
-  const inner = innermost(group);
-  if (group.some(isPosition) || inner.size < leastAlong) return reduceEach(evaluator, group, [null])[0];
-  const { frame } = evaluator;
-  const { f } = frame;
-  const sums = group.map((r) => {
-    const fold = foldOf(r.kind, r.dtype, false);
-    const start = () => f.let(scalarConstant(fold.start, fold.dtype));
-    const rest = start();
-    const lanes = splat(rest, fold.dtype).map((v) => f.let(v));
-    return { r, fold, lanes, rest };
-  });
-  const join = (fold: Fold, x: Lanes, y: Lanes, dtype: DType) =>
-    laneCall(frame, fold.join, [x, y], dtype, dtype).map((v) => f.let(v));
-  const unroll = unrollFor(
-    group.map((r) => r.body),
-    8,
-  );
-  const outer = group[0].axes.filter((v) => v !== inner);
-  wholeLoops(evaluator, outer, () => {
-    const at = f.let(i32(0));
-    /** Steps of `copies` vectors each: their terms are joined in pairs before they go to the sums. */
-    const lanesLoop = (copies: number) => {
-      const step = 4 * copies;
-      const stop = f.let(op("i32.and", frame.int(inner.size), i32(-step)));
-      frame.mark();
-      f.for(at, stop, step, () =>
-        frame.block(() => {
-          const terms = laneBindings(evaluator, inner, at, copies).map((binding) => {
-            frame.mark();
-            return frame.block(() => sums.map(({ r }) => evaluator.lanes(r.body)), binding);
-          });
-          sums.forEach(({ r, fold, lanes }, k) => {
-            const { dtype } = r.body;
-            const own = terms.map((t) => t[k]);
-            // A product of f32 may leave their range on the way.
-            const joined = r.kind === "prod" ? own : [inPairs(own, (x, y) => join(fold, x, y, dtype))];
-            for (const term of joined) {
-              const wide = castLanes(frame, term, dtype, fold.dtype).map((v) => f.let(v));
-              const next = join(fold, lanes, wide, fold.dtype);
-              lanes.forEach((l, i) => {
-                f.set(l, next[i]);
-              });
-            }
-          });
-        }),
-      );
-    };
-    if (unroll > 1 && inner.size >= 4 * unroll) lanesLoop(unroll);
-    if (unroll === 1 || inner.size % (4 * unroll) >= 4) lanesLoop(1);
-    if (inner.size % 4 === 0) return;
-    frame.mark();
-    f.for(at, frame.int(inner.size), 1, () =>
-      frame.block(
-        () => {
-          for (const { r, fold, rest } of sums) {
-            const term = castScalar(evaluator.one(r.body), r.body.dtype, fold.dtype);
-            f.set(rest, scalarCall(frame, fold.join, [rest, f.let(term)], fold.dtype, fold.dtype));
-          }
-        },
-        new Map([[inner, { at, offset: 0, isLanes: false }]]),
-      ),
-    );
-  });
-  return sums.map(({ r, fold, lanes, rest }) => {
-    const all = scalarCall(frame, fold.join, [acrossLanes(evaluator, lanes, fold), rest], fold.dtype, fold.dtype);
-    return { one: f.let(castScalar(f.let(all), fold.dtype, r.dtype)) };
-  });
-}
-
-/** The terms of all lanes as one. */
-function acrossLanes(evaluator: Evaluator, lanes: Lanes, { join, dtype }: Fold): Value {
-  const { frame } = evaluator;
-  const { f } = frame;
-  const both = (x: Lanes, y: Lanes) => laneCall(frame, join, [x, y], dtype, dtype).map((v) => f.let(v));
-  const [first] = lanes;
-  if (dtype === "f64") {
-    const [sum] = both([first], [lanes[1]]);
-    return f.let(
-      scalarCall(
-        frame,
-        join,
-        [0, 1].map((i) => f.let(extract("f64x2", sum, i))),
-        dtype,
-        dtype,
-      ),
-    );
-  }
-  const [two] = both([first], [f.let(shuffle32(first, first, [2, 3, 2, 3]))]);
-  const [one] = both([two], [f.let(shuffle32(two, two, [1, 1, 1, 1]))]);
-  const value = extract(dtype === "f32" ? "f32x4" : "i32x4", one, 0);
-  return f.let(dtype === "bool" ? op("i32.and", value, i32(1)) : value);
-}
-
-function inPairs<T>(items: readonly T[], join: (x: T, y: T) => T): T {
-  let list = [...items];
-  while (list.length > 1)
-    list = Array.from({ length: Math.ceil(list.length / 2) }, (_, i) =>
-      2 * i + 1 < list.length ? join(list[2 * i], list[2 * i + 1]) : list[2 * i],
-    );
-  return list[0];
 }
 
 /** How many vectors are computed side by side: fewer where they take long anyway. What is `known` costs nothing. */
@@ -240,11 +106,7 @@ export function reduceEach(
     }),
   );
   const counter = group.some(isPosition) ? f.let(i32(0)) : null;
-  const staged = states
-    .flat()
-    .filter((state) => state instanceof Sum)
-    .some((sum) => sum.isStaged);
-  const loops = staged ? stagedLoops : wholeLoops;
+  const loops = states.flat().some((state) => state.isStaged) ? stagedLoops : wholeLoops;
   const step = () => {
     copies.forEach((bindings, c) => {
       // What a copy has computed is not known to the next.
@@ -256,7 +118,7 @@ export function reduceEach(
     if (counter) f.set(counter, add(counter, 1));
   };
   loops(evaluator, axes, step, () => {
-    for (const state of states.flat()) if (state instanceof Sum) state.flush();
+    for (const state of states.flat()) state.flush();
   });
   return states.map((copy) => copy.map((state) => state.result()));
 }
@@ -328,13 +190,14 @@ class Sum {
   }
 }
 
-/** The position of an extreme on the way: a later term replaces it if it is strictly better, or the first NaN. */
+/** The position of an extreme on the way, of which nothing is staged: a later term replaces it if it is strictly better, or the first NaN. */
 class Place {
   private readonly evaluator: Evaluator;
   private readonly r: Reduce;
   private readonly isLanes: boolean;
   private readonly best: readonly Local[];
   private readonly at: Local;
+  readonly isStaged = false;
 
   constructor(evaluator: Evaluator, r: Reduce, isLanes: boolean) {
     this.evaluator = evaluator;
@@ -378,6 +241,8 @@ class Place {
     f.set(best, select(wins, value, best));
     f.set(this.at, select(wins, counter, this.at));
   }
+
+  flush(): void {}
 
   result(): Held {
     return this.isLanes ? { lanes: [this.at] } : { one: this.at };

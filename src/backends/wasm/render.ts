@@ -19,7 +19,8 @@ import type { Call, WorkFunction } from "./call.ts";
 import { Evaluator, type Source } from "./evaluate.ts";
 import { importMath } from "./f64-functions.ts";
 import { type Binding, Frame, type Held } from "./frame.ts";
-import { laneBindings, reduceAlong, reduceEach, reduceNested, unrollFor, wholeLoop } from "./reduce.ts";
+import { laneBindings, reduceEach, reduceNested, unrollFor, wholeLoop } from "./reduce.ts";
+import { reduceAlong } from "./reduce-along.ts";
 
 /** What a kernel is as a call, but for its buffers. */
 export type RenderedKernel = Omit<Call, "buffers">;

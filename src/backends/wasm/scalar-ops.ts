@@ -17,9 +17,6 @@ import { f64Function } from "./f64-functions.ts";
 import type { LaneWriter } from "./math.ts";
 import * as math from "./math.ts";
 
-/** The dtypes that a kernel computes in. */
-export type WasmDType = "f32" | "f64" | "i32" | "u32" | "u8" | "bool";
-
 /** The type of one value; small integers are held without a sign. */
 export const scalarType = (dtype: DType): ValueType => (dtype === "f32" || dtype === "f64" ? dtype : "i32");
 

@@ -1,7 +1,6 @@
 import { ManabiError } from "../../core/errors.ts";
-import type { Work } from "./functions.ts";
 import type { Memory } from "./memory.ts";
-import { control, takePieces, type WorkerStart, workerProgram } from "./worker.ts";
+import { control, takePieces, type Work, type WorkerStart, workerProgram } from "./worker.ts";
 
 /** A thread of the host. */
 export interface HostThread {
@@ -85,7 +84,7 @@ export class Threads {
     this.functions = functions;
     this.host = memory.isShared ? host : null;
     this.patience = patience;
-    this.words = new Int32Array(memory.memory.buffer, 0, 1024);
+    this.words = new Int32Array(memory.words.buffer, 0, 1024);
     this.wanted = this.most(0);
   }
 
@@ -96,6 +95,11 @@ export class Threads {
   /** Threads that take part as soon as they are ready. */
   get count(): number {
     return this.isBroken ? 1 : this.wanted;
+  }
+
+  /** Workers that have started. */
+  get ready(): number {
+    return this.memory.isShared ? Atomics.load(this.words, control.ready) : 0;
   }
 
   /** Sets the number of threads, 0 for one per processor; returns it. */
@@ -114,6 +118,7 @@ export class Threads {
     new Uint8Array(words.buffer).set(bytes, address + 8);
     Atomics.store(words, this.lastModule === 0 ? control.modules : (this.lastModule >>> 2) + 1, address);
     this.lastModule = address;
+    Atomics.add(words, control.moduleCount, 1);
   }
 
   /** Runs a function over [0, range); the context of thread t lies `ctxStep` * t bytes behind `ctx`. */
@@ -143,8 +148,13 @@ export class Threads {
     const { host, memory } = this;
     if (!host || this.workers.length >= this.wanted - 1) return;
     Atomics.store(this.words, control.spins, this.wanted <= host.processors ? spins : 0);
-    while (this.workers.length < this.wanted - 1)
-      this.workers.push(host.start({ memory: memory.memory, thread: this.workers.length + 1 }));
+    try {
+      while (this.workers.length < this.wanted - 1)
+        this.workers.push(host.start({ memory: memory.memory, thread: this.workers.length + 1 }));
+    } catch {
+      // A page may forbid workers; those that have started take part.
+      this.wanted = this.workers.length + 1;
+    }
   }
 
   /** Waits for the workers inside the job; those that have not begun stay out. */

@@ -3,7 +3,8 @@
  * and name no functions inside of themselves.
  */
 
-type Work = (ctx: number, begin: number, end: number, thread: number) => void;
+/** A compiled work function. */
+export type Work = (ctx: number, begin: number, end: number, thread: number) => void;
 
 /** What a worker is given. */
 export interface WorkerStart {
@@ -39,6 +40,8 @@ export const control = {
   modules: 73,
   /** Workers that wait for jobs. */
   ready: 74,
+  /** How many modules there are. */
+  moduleCount: 75,
 } as const;
 
 /** Does pieces of the open job until none is left. */
@@ -60,7 +63,7 @@ export function serve({ memory, thread }: WorkerStart, take: typeof takePieces):
   const math = { exp: Math.exp, expm1: Math.expm1, log: Math.log, log1p: Math.log1p, sin: Math.sin, cos: Math.cos };
   const env = { memory, ...math, atan: Math.atan, tanh: Math.tanh, pow: Math.pow };
   const functions: Work[] = [];
-  let module = 0;
+  let [module, modules] = [0, 0];
   let seen = 0;
   Atomics.add(words, 74, 1);
   for (;;) {
@@ -73,11 +76,12 @@ export function serve({ memory, thread }: WorkerStart, take: typeof takePieces):
     Atomics.add(words, 32, 1);
     try {
       if (Atomics.load(words, 16)) {
-        const heads = new Uint32Array(memory.buffer);
-        for (let next = heads[module === 0 ? 73 : (module >>> 2) + 1]; next !== 0; next = heads[(next >>> 2) + 1]) {
-          module = next;
-          const bytes = new Uint8Array(heads[next >>> 2]);
-          bytes.set(new Uint8Array(memory.buffer, next + 8, bytes.length));
+        if (modules < Atomics.load(words, 75)) memory.grow(0); // so that `buffer` is all of it
+        for (; modules < Atomics.load(words, 75); modules++) {
+          const heads = new Uint32Array(memory.buffer);
+          module = heads[module === 0 ? 73 : (module >>> 2) + 1];
+          const bytes = new Uint8Array(heads[module >>> 2]);
+          bytes.set(new Uint8Array(memory.buffer, module + 8, bytes.length));
           const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
           while (exports[functions.length]) functions.push(exports[functions.length] as Work);
         }

@@ -1,6 +1,6 @@
 import { type BackendProvider, type OpenBackend, Unavailable } from "../provider.ts";
 import type { Device } from "./device.ts";
-import { webgpuBackend } from "./index.ts";
+import { webgpuBackend, webgpuDTypes } from "./index.ts";
 
 const another = 'await prepareBackend("webgpu") opens one';
 
@@ -12,6 +12,7 @@ let prepared: (OpenBackend & { readonly device: Device }) | Error = new Unavaila
 
 export const webgpuProvider: BackendProvider = {
   name: "webgpu",
+  dtypes: webgpuDTypes,
   // Only who has asked for a device expects it.
   expected: false,
   async prepare(options) {

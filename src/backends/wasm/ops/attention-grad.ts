@@ -36,6 +36,7 @@ import {
 } from "./attention-block.ts";
 import { expWriter } from "./attention-exp.ts";
 import { constant, loadOne, type Real, realOf, splat, tileColumns, tileRows } from "./real.ts";
+import { sumPartsCall } from "./sum-parts.ts";
 import { runTile } from "./tile.ts";
 import { ceilDiv, defineWork, grainOf, placeOf, roundUp } from "./work.ts";
 
@@ -243,9 +244,10 @@ const backward = (real: Real) => {
           f.call(rowStorer(module, real), add(w.out, mul(dk, bytes)), own("dk"), pitch, keys, w.d, scale);
           f.call(rowStorer(module, real), add(w.out, mul(dv, bytes)), own("dv"), valuePitch, keys, w.dv, one);
         });
-        // The first part writes the result, the others leave sums that are added to it.
-        const partial = add(w.shared, mul(mul(sub(part, 1), totalQ), bytes));
-        const to = add(select(part, partial, w.out), mul(mul(mul(batch, w.tq), w.d), bytes));
+        // Several parts leave sums that are added up afterwards.
+        const partial = add(w.shared, mul(mul(part, totalQ), bytes));
+        const target = select(op("i32.gt_u", w.parts, i32(1)), partial, w.out);
+        const to = add(target, mul(mul(mul(batch, w.tq), w.d), bytes));
         f.call(rowStorer(module, real), to, own("dq"), pitch, w.tq, w.d, scale);
       });
     },
@@ -335,29 +337,6 @@ function rowStorer(module: ModuleBuilder, real: Real): Callee {
   );
 }
 
-const reduceBlock = 1 << 12;
-
-/** Adds the sums of the other parts to dq, in order. An item is a block of elements. */
-const addParts = (real: Real) =>
-  defineWork({
-    key: `attention_parts_${real.name}`,
-    buffers: ["out"],
-    params: ["total", "parts"],
-    build(f, _module, w, { begin, end }) {
-      const { bytes, name } = real;
-      f.range(mul(begin, reduceBlock), minOf(w.total, mul(end, reduceBlock)), 1, (i) => {
-        const at = f.let(mul(i, bytes));
-        const sum = f.let(loadOne(real, add(w.out, at)));
-        const from = f.let(add(w.shared, at));
-        f.range(1, w.parts, 1, () => {
-          f.set(sum, op(`${name}.add`, sum, loadOne(real, from)));
-          f.set(from, add(from, mul(w.total, bytes)));
-        });
-        f.store(`${name}.store`, add(w.out, at), sum);
-      });
-    },
-  });
-
 /** attention_grad_*: q, k, v, perhaps a mask, the result of attention, the cotangent -> dq, dk, dv, one after the other. */
 export function attentionGradCalls(instruction: OpInstruction): readonly Call[] {
   const real = realOf(instruction.name.slice("attention_grad_".length));
@@ -382,18 +361,10 @@ export function attentionGradCalls(instruction: OpInstruction): readonly Call[] 
       table: attentionTable(problem),
       range: batches * parts,
       grain: grainOf((tq * tk * (3 * d + 2 * dv)) / parts),
-      sharedBytes: (parts - 1) * total * real.bytes,
+      sharedBytes: parts > 1 ? parts * total * real.bytes : 0,
       threadBytes: top,
     }),
   ];
-  if (parts > 1 && total > 0)
-    calls.push(
-      addParts(real)({
-        buffers: { out },
-        params: { total, parts },
-        range: ceilDiv(total, reduceBlock),
-        grain: 4,
-      }),
-    );
+  if (parts > 1 && total > 0) calls.push(sumPartsCall(real, out, total, parts));
   return calls;
 }

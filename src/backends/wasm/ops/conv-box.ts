@@ -101,6 +101,28 @@ function stepsTo(f: FunctionBuilder, first: Value, step: Value, index: Value, co
   return f.let(minOf(count, op("i32.mul", op("i32.gt_s", way, i32(0)), steps)));
 }
 
+/** The copies of some images that an item works on. */
+export interface Boxes {
+  readonly table: Value;
+  /** Address of the first box, and bytes from one to the next. */
+  readonly to: Value;
+  readonly imageBox: Value;
+  readonly from: Value;
+  readonly imageStep: Value;
+  readonly images: Value;
+  readonly channels: Value;
+  /** Address of six words: where the boxes begin, and their extents. */
+  readonly place: Value;
+}
+
+export function fillBoxes(f: FunctionBuilder, module: ModuleBuilder, real: Real, b: Boxes): void {
+  const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", b.place, 4 * i));
+  f.range(0, b.images, 1, (image) => {
+    const [to, from] = [add(b.to, mul(image, b.imageBox)), add(b.from, mul(image, b.imageStep))];
+    f.call(boxFiller(module, real), to, from, b.table, b.channels, ...extents);
+  });
+}
+
 /** Zeros from element `begin` of a row on, up to `end` and as far as the last vector goes. */
 function clear(f: FunctionBuilder, real: Real, row: Value, begin: Value, end: Value): void {
   const zero = splat(real, constant(real, 0));
@@ -123,14 +145,20 @@ function rowCopier(module: ModuleBuilder, real: Real): Callee {
         const target = () => add(to, mul(u, bytes));
         const source = () => add(from, mul(mul(u, step), bytes));
         clear(f, real, to, i32(0), start);
-        const copy = (there: () => Value, vector: () => Value) =>
-          f.while(there, () => {
-            f.store("v128.store", target(), vector());
-            f.set(u, add(u, lanes));
+        /** So many whole vectors from `u` on, each from \`sourceBytes\` further on than the one before. */
+        const copy = (vectors: Value, sourceBytes: number, vector: (at: Value) => Value) => {
+          const [out, at] = [f.let(target()), f.let(source())];
+          const stop = f.let(vectors);
+          f.range(0, stop, 1, () => {
+            f.store("v128.store", out, vector(at));
+            f.set(out, add(out, 16));
+            f.set(at, add(at, sourceBytes));
           });
-        const within = () => op("i32.le_s", add(u, lanes), end);
+          f.set(u, add(u, mul(stop, lanes)));
+        };
+        const whole = (elements: Value) => op("i32.shr_s", elements, i32(Math.log2(lanes)));
         f.if(eq(step, 1), () => {
-          copy(within, () => load("v128.load", source()));
+          f.if(lt(u, end), () => copy(whole(sub(end, u)), 16, (at) => load("v128.load", at)));
           // The last vector of a row begins within the one before it.
           f.if(op("i32.and", lt(u, end), op("i32.le_s", add(start, lanes), end)), () => {
             f.set(u, sub(end, lanes));
@@ -139,11 +167,9 @@ function rowCopier(module: ModuleBuilder, real: Real): Callee {
           });
         });
         f.if(eq(step, 2), () => {
-          const whole = () => op("i32.le_s", mul(add(u, lanes), 2), size);
-          copy(
-            () => op("i32.and", within(), whole()),
-            () => everySecond(real, load("v128.load", source()), load("v128.load", source(), 16)),
-          );
+          const there = f.let(minOf(sub(end, u), sub(op("i32.shr_s", size, i32(1)), u)));
+          const both = (at: Value) => everySecond(real, load("v128.load", at), load("v128.load", at, 16));
+          f.if(op("i32.ge_s", there, i32(lanes)), () => copy(whole(there), 32, both));
         });
         f.for(u, end, 1, () => f.store(`${real.name}.store`, target(), loadOne(real, source())));
         clear(f, real, to, u, count);

@@ -89,7 +89,7 @@ export function directTiles(f: FunctionBuilder, module: ModuleBuilder, real: Rea
     eq(sub(p.row1, p.row0), 1),
     () => thinTiles(f, module, real, p, p.out, false),
     () =>
-      eachTile(f, real, p, (row, rows, j, vectors) => {
+      eachTile(f, p, (row, rows, j, vectors) => {
         const [b, b1] = places(f, p, j, vectors, 0);
         const [c, c1] = places(f, p, j, vectors, 4);
         const out = f.let(add(p.out, mul(row, p.outChannel)));
@@ -153,7 +153,6 @@ export function asideTiles(
 /** Every tile of rows with every pair of listed columns, of which the last may be one alone. */
 function eachTile(
   f: FunctionBuilder,
-  _real: Real,
   p: Tiles,
   tile: (row: Local, rows: Local, j: Local, vectors: Local) => void,
 ): void {

@@ -1,6 +1,6 @@
 import { add, call, div, eq, i32, load, minOf, mul, op, rem, sub, type Value } from "../assembler.ts";
 import type { Call } from "../call.ts";
-import { boxFiller } from "./conv-box.ts";
+import { fillBoxes } from "./conv-box.ts";
 import { asideTiles, columnBytes, columnLister, directTiles } from "./conv-columns.ts";
 import { packing } from "./conv-pack.ts";
 import type { ConvPlan } from "./conv-plan.ts";
@@ -21,11 +21,11 @@ import { ceilDiv, defineWork, grainOf, type Place, product, roundUp } from "./wo
 /** Steps of the depth that are summed up at a time: their weights and columns stay in the first cache. */
 const longestSlice = 768;
 
-/** An item is a band of some images, and a block of rows of a group. */
-const gather = (real: Real) =>
+/** An item is a band of some images, and a block of rows of a group. The weights were packed to where `from` says. */
+const gather = (real: Real, from: "packed" | "shared") =>
   defineWork({
-    key: `conv_gather_${real.name}`,
-    buffers: ["source", "out"],
+    key: `conv_gather_${from}_${real.name}`,
+    buffers: ["source", "packed", "out"],
     params: [
       ...layoutParams,
       ...(["n", "groups", "images", "bands", "rowBlocks", "blockRows", "inPlace", "imageBox"] as const),
@@ -55,11 +55,9 @@ const gather = (real: Real) =>
         const base = f.let(source);
         f.if(op("i32.eqz", w.inPlace), () => {
           f.set(base, boxes);
-          const at = f.let(word(add(w.tableBands, mul(band, bandWords))));
-          const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", at, 4 * i));
-          f.range(0, images, 1, (image) => {
-            const to = add(boxes, mul(image, w.imageBox));
-            f.call(boxFiller(module, real), to, add(source, mul(image, w.sourceImage)), table, w.channels, ...extents);
+          fillBoxes(f, module, real, {
+            ...{ table, to: boxes, imageBox: w.imageBox, from: source, imageStep: w.sourceImage },
+            ...{ images, channels: w.channels, place: f.let(word(add(w.tableBands, mul(band, bandWords)))) },
           });
         });
         const rangeOf = (part: Value) => word(add(w.tableRanges, mul(add(mul(band, w.parts), part), rangeWords)));
@@ -72,8 +70,8 @@ const gather = (real: Real) =>
             f.store("i32.store", add(counts, mul(part, 4)), count);
           });
         });
-        const weights = f.let(add(w.shared, mul(group, w.packedGroup)));
-        const index = f.let(add(w.shared, w.indexAt));
+        const weights = f.let(add(w[from], mul(group, w.packedGroup)));
+        const index = f.let(add(w[from], w.indexAt));
         f.range(0, w.parts, 1, (part) => {
           const depth = f.let(mul(w.channels, load("i32.load", partOf(part))));
           const columns = f.let(add(lists, mul(part, listBytes)));
@@ -98,56 +96,71 @@ const gather = (real: Real) =>
   });
 
 /** out [n, rows, ..] = what the plan gathers from `source` [n, channels, ..] with the weights `w`. */
-export function gatherCalls(real: Real, plan: ConvPlan, source: Place, w: Place, out: Place): readonly Call[] {
+export const gatherCalls = (real: Real, plan: ConvPlan, source: Place, w: Place, out: Place): readonly Call[] => [
+  packCall(real, plan, w, null),
+  gatherCall(real, plan, source, null, out),
+];
+
+/** Elements of the weights once they are packed. */
+export const packedWeights = (real: Real, plan: ConvPlan): number => ceilDiv(packedBytes(real, plan), real.bytes);
+
+function packedBytes(real: Real, plan: ConvPlan): number {
+  return layoutOf(plan, cutWork(plan, real), real).indexAt + depthOf(plan) * 4;
+}
+
+/** Packs weights to a place, or to the shared memory. */
+export function packCall(real: Real, plan: ConvPlan, w: Place, to: Place | null): Call {
+  const { groups, rows, channels } = plan;
+  const cut = cutWork(plan, real);
+  const depth = depthOf(plan);
+  const tiles = ceilDiv(rows, tileRows);
+  return packing(
+    real,
+    to ? "to" : "shared",
+  )({
+    buffers: { w, to: to ?? w },
+    params: {
+      ...layoutOf(plan, cut, real),
+      tiles,
+      rowStep: plan.rowStep * real.bytes,
+      channelStep: plan.channelStep * real.bytes,
+      groupStep: rows * depth * real.bytes,
+      contiguous: Number(plan.parts.length === 1 && plan.channelStep === depth / channels),
+    },
+    table: convTable(plan, cut, real),
+    range: groups * tiles,
+    grain: grainOf(tileRows * depth),
+    sharedBytes: to ? 0 : packedBytes(real, plan),
+  });
+}
+
+/** Computes the outputs with weights that were packed to a place, or to the shared memory. */
+export function gatherCall(real: Real, plan: ConvPlan, source: Place, packed: Place | null, out: Place): Call {
   const { n, groups, rows, channels } = plan;
   const cut = cutWork(plan, real);
   const { bands, box, images, blockRows } = cut;
-  const layout = layoutOf(plan, cut, real);
-  const table = convTable(plan, cut, real);
   const depth = depthOf(plan);
   const [sourceChannel, outChannel] = [plan.source, plan.out].map((size) => product(size) * real.bytes);
   const [sourceGroup, outGroup] = [channels * sourceChannel, rows * outChannel];
-  const volume = depth / channels;
-  const [imageBlocks, rowBlocks, tiles] = [ceilDiv(n, images), ceilDiv(rows, blockRows), ceilDiv(rows, tileRows)];
+  const [imageBlocks, rowBlocks] = [ceilDiv(n, images), ceilDiv(rows, blockRows)];
   const longest = images * longestRange(plan, cut, real);
   const sums = tileRows * (longest + 1) * 16;
   const boxes = box.inPlace ? 0 : roundUp(images * channels * box.channel * real.bytes, 16) + 64;
-  return [
-    packing(real)({
-      buffers: { w },
-      params: {
-        ...layout,
-        tiles,
-        rowStep: plan.rowStep * real.bytes,
-        channelStep: plan.channelStep * real.bytes,
-        groupStep: rows * channels * volume * real.bytes,
-        contiguous: Number(plan.parts.length === 1 && plan.channelStep === volume),
-      },
-      table,
-      range: groups * tiles,
-      grain: grainOf(tileRows * depth),
-      sharedBytes: layout.indexAt + depth * 4,
-    }),
-    gather(real)({
-      buffers: { source, out },
-      params: {
-        ...layout,
-        ...{ n, groups, images, bands: bands.length, rowBlocks, blockRows, inPlace: Number(box.inPlace) },
-        imageBox: box.inPlace ? groups * sourceGroup : channels * box.channel * real.bytes,
-        ...{
-          sourceImage: groups * sourceGroup,
-          sourceGroup,
-          outImage: groups * outGroup,
-          outChannel,
-          boxes,
-          longest,
-          slice: ceilDiv(depth, ceilDiv(depth, longestSlice)),
-        },
-      },
-      table,
-      range: bands.length * rowBlocks * groups * imageBlocks,
-      grain: grainOf((images * longest * real.lanes * blockRows * depth) / images),
-      threadBytes: sums + boxes + plan.parts.length * (longest * columnBytes + 4),
-    }),
-  ];
+  return gather(
+    real,
+    packed ? "packed" : "shared",
+  )({
+    buffers: { source, packed: packed ?? source, out },
+    params: {
+      ...layoutOf(plan, cut, real),
+      ...{ n, groups, images, bands: bands.length, rowBlocks, blockRows, inPlace: Number(box.inPlace) },
+      imageBox: box.inPlace ? groups * sourceGroup : channels * box.channel * real.bytes,
+      ...{ sourceImage: groups * sourceGroup, sourceGroup, outImage: groups * outGroup, outChannel },
+      ...{ boxes, longest, slice: ceilDiv(depth, ceilDiv(depth, longestSlice)) },
+    },
+    table: convTable(plan, cut, real),
+    range: bands.length * rowBlocks * groups * imageBlocks,
+    grain: grainOf(longest * real.lanes * Math.min(rows, blockRows) * depth),
+    threadBytes: sums + boxes + plan.parts.length * (longest * columnBytes + 4),
+  });
 }

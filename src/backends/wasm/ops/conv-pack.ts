@@ -19,17 +19,18 @@ import { defineWork } from "./work.ts";
 
 /**
  * Packs weights to [group][part][tile of rows][depth][rows], depth being (channel, tap), and writes for every part where
- * the box holds each step of the depth. An item is a tile of rows of a group.
+ * the box holds each step of the depth; to a buffer, or to the shared memory (`to` is then not looked at). An item is a tile
+ * of rows of a group.
  */
-export const packing = (real: Real) =>
+export const packing = (real: Real, target: "to" | "shared") =>
   defineWork({
-    key: `conv_pack_${real.name}`,
-    buffers: ["w"],
+    key: `conv_pack_${target}_${real.name}`,
+    buffers: ["w", "to"],
     params: [...layoutParams, "tiles", "rowStep", "channelStep", "groupStep", "contiguous"],
     build(f, module, w, { begin, end }, table) {
       const word = (index: Value) => add(table, mul(index, 4));
       f.if(eq(begin, 0), () => {
-        const to = f.let(add(w.shared, w.indexAt));
+        const to = f.let(add(w[target], w.indexAt));
         const taps = f.let(word(w.tableTaps));
         f.range(0, w.parts, 1, (part) => {
           const count = f.let(load("i32.load", word(add(w.tableParts, mul(part, partWords)))));
@@ -48,7 +49,7 @@ export const packing = (real: Real) =>
         const row = f.let(mul(rem(item, w.tiles), tileRows));
         const rows = f.let(minOf(i32(tileRows), sub(w.rows, row)));
         const from = f.let(add(w.w, add(mul(group, w.groupStep), mul(row, w.rowStep))));
-        const panels = f.let(add(w.shared, mul(group, w.packedGroup)));
+        const panels = f.let(add(w[target], mul(group, w.packedGroup)));
         const taps = f.let(word(w.tableTaps));
         f.range(0, w.parts, 1, (part) => {
           const count = f.let(load("i32.load", word(add(w.tableParts, mul(part, partWords)))));

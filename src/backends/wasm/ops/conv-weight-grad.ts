@@ -16,7 +16,7 @@ import {
   type Value,
 } from "../assembler.ts";
 import type { Call } from "../call.ts";
-import { boxFiller, boxTable, boxTableWords, boxWord } from "./conv-box.ts";
+import { boxTable, boxTableWords, boxWord, fillBoxes } from "./conv-box.ts";
 import {
   type Band,
   bandSize,
@@ -86,9 +86,10 @@ function cutWork(plan: ConvPlan, real: Real): Cut {
   return { bands, box, images, units: count, unitSplits: Math.min(bySize, count), channelSplits, positions: limit };
 }
 
-const bandWords = 9;
+/** Words of a band: where its box begins, its extents, its first output and its first place in bytes, positions, sizes. */
+const bandWords = 12;
 
-/** The box, the offsets of the taps, then for every band where its box begins and ends, its first position and its size. */
+/** The box, the offsets of the taps, then the bands. */
 function weightGradTable(plan: ConvPlan, { bands, box }: Cut, real: Real): number[] {
   const taps = plan.parts[0].taps.map((tap) => tapOffset(plan, box, tap) * real.bytes);
   const outPitch = [plan.out[1] * plan.out[2], plan.out[2], 1];
@@ -96,90 +97,71 @@ function weightGradTable(plan: ConvPlan, { bands, box }: Cut, real: Real): numbe
     const size = bandSize(band);
     const first = band.lo.reduce((sum, at, d) => sum + at * outPitch[d], 0);
     const start = box.inPlace ? band.lo.reduce((sum, at, d) => sum + at * box.pitch[d], 0) : 0;
-    return [...band.lo, ...boxExtent(plan, size), first * real.bytes, start * real.bytes, product(size)];
+    return [...band.lo, ...boxExtent(plan, size), first * real.bytes, start * real.bytes, product(size), ...size];
   });
-  const sizes = bands.flatMap(bandSize);
-  return [...boxTable(plan, box, real), ...taps, ...lists, ...sizes];
+  return [...boxTable(plan, box, real), ...taps, ...lists];
 }
 
-/** rows of a unit's sums: [group][split][panel of output channels][channel, tap][columns of a tile]. */
+/**
+ * The tile computes the transpose: rows are (channel, tap), read as scalars of the box through a table of positions, and
+ * columns are output channels, of which dy is packed a panel at a time. An item is a group, a part of its channels and a
+ * part of the units; its sums are [group][part of the units][panel of output channels][channel, tap][columns of a tile].
+ */
 const weightGrad = (real: Real) => {
   const width = tileColumns(real);
+  const rowBytes = width * real.bytes;
   return defineWork({
     key: `conv_weight_grad_${real.name}`,
     buffers: ["x", "dy"],
     params: [
-      ...([
-        "n",
-        "groups",
-        "rows",
-        "channels",
-        "taps",
-        "tapsAt",
-        "bandsAt",
-        "sizesAt",
-        "bands",
-        "images",
-        "units",
-      ] as const),
+      ...(["n", "groups", "rows", "channels", "taps", "tapsAt", "bandsAt", "bands", "images", "units"] as const),
       ...(["unitSplits", "channelSplits", "positions", "inPlace", "imageBox", "boxChannel", "longest"] as const),
       ...(["xImage", "xChannel", "dyImage", "dyChannel", "panels"] as const),
     ],
     build(f, module, w, { begin, end }, table) {
       const word = (index: Value) => add(table, mul(index, 4));
       const rowTable = w.own;
-      const index = f.let(add(rowTable, mul(mul(w.channels, w.taps), 4)));
-      const panel = f.let(add(index, mul(w.longest, 4)));
-      const boxes = f.let(add(panel, mul(w.positions, width * real.bytes)));
-      writeRowTable(f, {
-        to: rowTable,
-        channels: w.channels,
-        taps: w.taps,
-        boxChannel: w.boxChannel,
-        from: word(w.tapsAt),
-      });
-      const allRows = f.let(mul(w.channels, w.taps));
+      const positions = f.let(add(rowTable, mul(mul(w.channels, w.taps), 4)));
+      const panel = f.let(add(positions, mul(w.longest, 4)));
+      const boxes = f.let(add(panel, mul(w.positions, rowBytes)));
+      const { channels, taps, boxChannel, imageBox } = w;
+      writeRowTable(f, { to: rowTable, channels, taps, boxChannel, from: word(w.tapsAt) });
+      const panelSums = f.let(mul(mul(channels, taps), rowBytes));
+      /** Where part `i` of `parts` begins. */
+      const cut = (size: Value, parts: Value, i: Value) => f.let(div(mul(size, i), parts));
       f.range(begin, end, 1, (item) => {
         const channelSplit = f.let(rem(item, w.channelSplits));
         const rest = f.let(div(item, w.channelSplits));
         const group = f.let(div(rest, w.unitSplits));
         const split = f.let(rem(rest, w.unitSplits));
-        const [c0, c1] = [channelSplit, add(channelSplit, 1)].map((i) =>
-          f.let(div(mul(w.channels, i), w.channelSplits)),
-        );
-        const channels = f.let(sub(c1, c0));
-        const rows = f.let(mul(channels, w.taps));
-        const panelSums = f.let(mul(allRows, width * real.bytes));
+        const c0 = cut(channels, w.channelSplits, channelSplit);
+        const some = f.let(sub(cut(channels, w.channelSplits, add(channelSplit, 1)), c0));
         const sums = f.let(add(w.shared, mul(mul(rest, w.panels), panelSums)));
-        f.set(sums, add(sums, mul(mul(c0, w.taps), width * real.bytes)));
-        const [unit0, unit1] = [split, add(split, 1)].map((i) => f.let(div(mul(w.units, i), w.unitSplits)));
+        f.set(sums, add(sums, mul(mul(c0, taps), rowBytes)));
         const accumulate = f.let(i32(0));
-        f.range(unit0, unit1, 1, (unit) => {
+        f.range(cut(w.units, w.unitSplits, split), cut(w.units, w.unitSplits, add(split, 1)), 1, (unit) => {
           const first = f.let(mul(div(unit, w.bands), w.images));
           const images = f.let(minOf(w.images, sub(w.n, first)));
-          const band = f.let(rem(unit, w.bands));
-          const bandAt = f.let(word(add(w.bandsAt, mul(band, bandWords))));
-          const x = f.let(add(w.x, add(mul(first, w.xImage), mul(add(mul(group, w.channels), c0), w.xChannel))));
-          const base = f.let(add(x, load("i32.load", bandAt, 28)));
+          const band = f.let(word(add(w.bandsAt, mul(rem(unit, w.bands), bandWords))));
+          const [firstOutput, firstPlace, bandVolume] = [24, 28, 32].map((at) => f.let(load("i32.load", band, at)));
+          const x = f.let(add(w.x, add(mul(first, w.xImage), mul(add(mul(group, channels), c0), w.xChannel))));
+          const base = f.let(add(x, firstPlace));
           f.if(op("i32.eqz", w.inPlace), () => {
             f.set(base, boxes);
-            const extents = [0, 1, 2, 3, 4, 5].map((i) => load("i32.load", bandAt, 4 * i));
-            f.range(0, images, 1, (image) => {
-              const to = add(boxes, mul(image, w.imageBox));
-              f.call(boxFiller(module, real), to, add(x, mul(image, w.xImage)), table, channels, ...extents);
-            });
+            const source = { from: x, imageStep: w.xImage, images, channels: some };
+            fillBoxes(f, module, real, { table, to: boxes, imageBox, place: band, ...source });
           });
-          const size = f.let(word(add(w.sizesAt, mul(band, 3))));
-          listPositions(f, real, { to: index, size, table, images, imageBox: w.imageBox });
+          listPositions(f, real, { to: positions, size: f.let(add(band, 36)), table, images, imageBox });
           const dy = f.let(add(w.dy, add(mul(first, w.dyImage), mul(mul(group, w.rows), w.dyChannel))));
-          f.set(dy, add(dy, load("i32.load", bandAt, 24)));
-          const bandVolume = f.let(load("i32.load", bandAt, 32));
+          f.set(dy, add(dy, firstOutput));
           const total = f.let(mul(images, bandVolume));
           f.range(0, total, w.positions, (p) => {
             const count = f.let(minOf(w.positions, sub(total, p)));
+            const index = f.let(add(positions, mul(p, 4)));
             f.range(0, w.rows, width, (o) => {
               const lanes = f.let(minOf(i32(width), sub(w.rows, o)));
               const from = f.let(add(dy, mul(o, w.dyChannel)));
+              const { dyImage, dyChannel } = w;
               packPositions(f, module, real, {
                 to: panel,
                 from,
@@ -187,22 +169,12 @@ const weightGrad = (real: Real) => {
                 first: p,
                 count,
                 bandVolume,
-                dyImage: w.dyImage,
-                dyChannel: w.dyChannel,
+                dyImage,
+                dyChannel,
               });
               const to = f.let(add(sums, mul(div(o, width), panelSums)));
-              f.range(0, rows, tileRows, (row) => {
-                const operands = {
-                  ...{ a: base, aOffsets: add(rowTable, mul(row, 4)), aIndex: add(index, mul(p, 4)), b: panel },
-                  ...{
-                    c: add(to, mul(row, width * real.bytes)),
-                    cStep: i32(width * real.bytes),
-                    depth: count,
-                    accumulate,
-                  },
-                };
-                runTile(f, module, real, "indexed packed", operands, minOf(i32(tileRows), sub(rows, row)), lanes);
-              });
+              const rows = f.let(mul(some, taps));
+              addProducts(f, module, real, { base, rowTable, index, panel, to, rows, count, accumulate, lanes });
             });
             f.set(accumulate, i32(1));
           });
@@ -211,6 +183,22 @@ const weightGrad = (real: Real) => {
     },
   });
 };
+
+type Products = Readonly<
+  Record<"base" | "rowTable" | "index" | "panel" | "to" | "rows" | "count" | "accumulate" | "lanes", Local>
+>;
+
+/** Adds the products of some positions to the sums of one panel of output channels. */
+function addProducts(f: FunctionBuilder, module: ModuleBuilder, real: Real, p: Products): void {
+  const rowBytes = tileColumns(real) * real.bytes;
+  f.range(0, p.rows, tileRows, (row) => {
+    const operands = {
+      ...{ a: p.base, aOffsets: add(p.rowTable, mul(row, 4)), aIndex: p.index, b: p.panel, depth: p.count },
+      ...{ c: add(p.to, mul(row, rowBytes)), cStep: i32(rowBytes), accumulate: p.accumulate },
+    };
+    runTile(f, module, real, "indexed packed", operands, minOf(i32(tileRows), sub(p.rows, row)), p.lanes);
+  });
+}
 
 type RowTable = Readonly<Record<"channels" | "taps" | "boxChannel" | "to", Local>> & { readonly from: Value };
 
@@ -338,7 +326,6 @@ export function weightGradCalls(real: Real, plan: ConvPlan, x: Place, dy: Place,
   const { bands, box, images, units, unitSplits, channelSplits, positions } = cut;
   const taps = plan.parts[0].taps.length;
   const tapsAt = boxTableWords(plan);
-  const bandsAt = tapsAt + taps;
   const width = tileColumns(real);
   const panels = ceilDiv(rows, width);
   const [xChannel, dyChannel] = [plan.source, plan.out].map((size) => product(size) * real.bytes);
@@ -349,7 +336,7 @@ export function weightGradCalls(real: Real, plan: ConvPlan, x: Place, dy: Place,
     weightGrad(real)({
       buffers: { x, dy },
       params: {
-        ...{ n, groups, rows, channels, taps, tapsAt, bandsAt, sizesAt: bandsAt + bandWords * bands.length },
+        ...{ n, groups, rows, channels, taps, tapsAt, bandsAt: tapsAt + taps },
         ...{ bands: bands.length, images, units, unitSplits, channelSplits, positions, longest, panels },
         ...{ inPlace: Number(box.inPlace), boxChannel: box.channel * real.bytes },
         imageBox: box.inPlace

@@ -1,6 +1,7 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import type { Call } from "../call.ts";
-import { gatherCalls } from "./conv-gather.ts";
+import { depthwiseCalls, isDepthwise } from "./conv-depthwise.ts";
+import { gatherCall, gatherCalls, packCall, packedWeights } from "./conv-gather.ts";
 import { type ConvShape, convShape, forwardPlan, inputGradPlan, isPointwise } from "./conv-plan.ts";
 import { weightGradCalls } from "./conv-weight-grad.ts";
 import { thinWeightGradCalls } from "./conv-weight-thin.ts";
@@ -20,7 +21,27 @@ export function convCalls(op: OpInstruction): readonly Call[] {
   if (size === 0) return [];
   if (s.c === 0) return fillCalls(y, 0, size * real.bytes);
   if (isPointwise(s)) return pointwise(real, s, w, x, y, false);
-  return gatherCalls(real, forwardPlan(s), x, w, y);
+  return gathered(real, forwardPlan(s), x, w, y);
+}
+
+/** Elements of the weights once they are packed; 0 if a convolution of this shape reads them as they are. */
+export function packedConvElements(op: OpInstruction): number {
+  const real = realName(op, "conv");
+  const s = convShape(op);
+  if (s.n * s.c * s.o * product(s.out) === 0 || isPointwise(s)) return 0;
+  const plan = forwardPlan(s);
+  return isDepthwise(plan, real) ? 0 : packedWeights(real, plan);
+}
+
+/** conv_pack_*: w -> w packed. */
+export const convPackCalls = (op: OpInstruction): readonly Call[] => [
+  packCall(realName(op, "conv_pack"), forwardPlan(convShape(op)), placeOf(op, 0), placeOf(op, 1)),
+];
+
+/** conv_packed_*: x, w packed -> y. */
+export function convPackedCalls(op: OpInstruction): readonly Call[] {
+  const [x, w, y] = [0, 1, 2].map((i) => placeOf(op, i));
+  return [gatherCall(realName(op, "conv_packed"), forwardPlan(convShape(op)), x, w, y)];
 }
 
 /** conv_input_grad_*: y, w -> x. */
@@ -32,8 +53,11 @@ export function convInputGradCalls(op: OpInstruction): readonly Call[] {
   if (size === 0) return [];
   if (s.o === 0) return fillCalls(x, 0, size * real.bytes);
   if (isPointwise(s)) return pointwise(real, s, w, y, x, true);
-  return gatherCalls(real, inputGradPlan(s), y, w, x);
+  return gathered(real, inputGradPlan(s), y, w, x);
 }
+
+const gathered: typeof gatherCalls = (real, plan, ...places) =>
+  (isDepthwise(plan, real) ? depthwiseCalls : gatherCalls)(real, plan, ...places);
 
 /** conv_weight_grad_*: x, y -> w. */
 export function convWeightGradCalls(op: OpInstruction): readonly Call[] {

@@ -26,6 +26,7 @@ const blockRows = 512;
 const dotRows = 4;
 const dotVectors = 2;
 const columnSteps = 4;
+const columnVectors = 4;
 
 /** y [rows] = M [rows, depth] x; an item is a block of rows of one batch element. */
 const vector = (real: Real) =>
@@ -96,16 +97,20 @@ function addColumns(
     for (const { from } of columns) f.set(from, add(from, bytes));
     f.set(to, add(to, bytes));
   };
-  f.while(
-    () => op("i32.le_s", add(i, real.lanes), rows),
-    () => {
-      const sum = f.let(load("v128.load", to));
-      for (const { weight, from } of columns) f.set(sum, multiplyAdd(real, weight, load("v128.load", from), sum));
-      f.store("v128.store", to, sum);
-      advance(16);
-      f.set(i, add(i, real.lanes));
-    },
-  );
+  for (const vectors of [columnVectors, 1])
+    f.while(
+      () => op("i32.le_s", add(i, vectors * real.lanes), rows),
+      () => {
+        for (let v = 0; v < vectors; v++) {
+          const sum = f.let(load("v128.load", to, 16 * v));
+          for (const { weight, from } of columns)
+            f.set(sum, multiplyAdd(real, weight, load("v128.load", from, 16 * v), sum));
+          f.store("v128.store", to, sum, 16 * v);
+        }
+        advance(16 * vectors);
+        f.set(i, add(i, vectors * real.lanes));
+      },
+    );
   f.for(i, rows, 1, () => {
     const sum = f.let(load(real.first, to));
     for (const { weight, from } of columns) f.set(sum, multiplyAdd(real, weight, load(real.first, from), sum));

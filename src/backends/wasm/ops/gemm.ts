@@ -1,7 +1,7 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import type { Call } from "../call.ts";
 import { fillCalls } from "./fill.ts";
-import { blockedCalls } from "./gemm-blocked.ts";
+import { blockedCalls, packCalls, packedCalls, packedElements } from "./gemm-blocked.ts";
 import { directCalls } from "./gemm-direct.ts";
 import { vectorCalls } from "./gemm-vector.ts";
 import type { BatchAxis, Product } from "./product.ts";
@@ -10,12 +10,32 @@ import { placeOf, product } from "./work.ts";
 
 /** Products up to which packing does not pay. */
 const directProducts = 1 << 17;
+/** Products from which it pays to keep B packed. */
+const leastPacked = 1 << 14;
 
-/** gemm_*; see `operation` in the compiler for the parameters. */
-export function gemmCalls(op: OpInstruction): readonly Call[] {
+/** gemm_*: A, B -> C. */
+export const gemmCalls = (op: OpInstruction): readonly Call[] => productCalls(readProduct(op, "gemm"));
+
+/** Elements of B once it is packed; 0 if products of this shape do not pack it, or not all at once. */
+export function packedGemmElements(op: OpInstruction): number {
+  const p = readProduct(op, "gemm");
+  return p.batch.length || p.m < 2 || p.n < 2 || p.k * p.m * p.n < leastPacked ? 0 : packedElements(p);
+}
+
+/** gemm_pack_*: B -> B in panels. */
+export function gemmPackCalls(op: OpInstruction): readonly Call[] {
+  const p = readProduct(op, "gemm_pack");
+  return packCalls({ ...p, b: { ...p.b, place: placeOf(op, 0) } }, placeOf(op, 1));
+}
+
+/** gemm_packed_*: A, B in panels -> C. */
+export const gemmPackedCalls = (op: OpInstruction): readonly Call[] => packedCalls(readProduct(op, "gemm_packed"));
+
+/** The product that an operation of this name without its dtype computes; see `operation` in the compiler. */
+export function readProduct(op: OpInstruction, base: string): Product {
   const [m, n, k, aRow, aColumn, bRow, bColumn, rank, ...batch] = op.params;
-  return productCalls({
-    real: realOf(op.name.split("_")[1]),
+  return {
+    real: realOf(op.name.slice(base.length + 1).split("_")[0]),
     ...{ m, n, k },
     a: { place: placeOf(op, 0), row: aRow, column: aColumn },
     b: { place: placeOf(op, 1), row: bRow, column: bColumn },
@@ -24,7 +44,7 @@ export function gemmCalls(op: OpInstruction): readonly Call[] {
       const [size, a, b] = batch.slice(3 * i, 3 * i + 3);
       return { size, a, b };
     }),
-  });
+  };
 }
 
 /**

@@ -43,10 +43,7 @@ export function panelPacker(module: ModuleBuilder, real: Real, width: number, ex
         });
         const left = f.let(sub(depth, done));
         f.range(0, lanes, 1, (lane) => {
-          const [target, source] = [
-            f.let(add(to, mul(lane, real.bytes))),
-            f.let(add(from, op("i32.mul", lane, laneStep))),
-          ];
+          const [target, source] = [f.let(add(to, mul(lane, real.bytes))), f.let(add(from, mul(lane, laneStep)))];
           f.range(0, left, 1, () => {
             f.store(`${real.name}.store`, target, loadOne(real, source));
             f.set(target, add(target, pitch));

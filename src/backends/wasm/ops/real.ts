@@ -9,7 +9,7 @@ export interface Real {
   /** In a vector. */
   readonly lanes: 4 | 2;
   readonly shape: "f32x4" | "f64x2";
-  /** One value, or zero beside it. */
+  /** Loads of one value: into every lane, or into the first with zeros behind it. */
   readonly splat: string;
   readonly first: string;
 }

@@ -6,14 +6,14 @@ import type { Call } from "../call.ts";
 /** A buffer and the element of it where an operand begins. */
 export type Place = Call["buffers"][number];
 
-/** Operand `i` of an instruction, `skip` elements further on. */
-export const placeOf = ({ buffers, offsets }: OpInstruction, i: number, skip = 0): Place => ({
+/** Operand `i` of an instruction. */
+export const placeOf = ({ buffers, offsets }: OpInstruction, i: number): Place => ({
   buffer: buffers[i],
-  offset: offsets[i] + skip,
+  offset: offsets[i],
 });
 
 /** The words of a context by name, with the addresses of both kinds of scratch memory. */
-export type Words<N extends string> = Readonly<Record<N | "shared" | "own", Local>>;
+type Words<N extends string> = Readonly<Record<N | "shared" | "own", Local>>;
 
 interface WorkOptions<B extends string, P extends string> {
   readonly key: string;
@@ -50,8 +50,10 @@ export function defineWork<B extends string, P extends string>({ key, buffers, p
   return (call: CallOptions<B, P>): Call => {
     const values = [...params.map((name) => call.params[name]), ...(call.table ?? [])];
     for (const value of values)
-      if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 31)
-        throw new ManabiError(`wasm: ${key} cannot take ${value}; its sizes and strides in bytes are below 2^31`);
+      if (value !== (value | 0))
+        throw new ManabiError(
+          `wasm: ${key} cannot take ${value}: sizes and strides in bytes are below 2^31 here; cut the operands`,
+        );
     return {
       work,
       buffers: buffers.map((name) => call.buffers[name]),
