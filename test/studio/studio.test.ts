@@ -28,7 +28,8 @@ describe("the studio in Chromium", { skip: skipInPage }, () => {
       const studio = await StudioPage.open(browser, site.url);
       await studio.draw(7);
       assert.match((await studio.answer.textContent()) ?? "", /learnt nothing yet/);
-      await studio.choose({ ...quick, backend });
+      // Fewer steps where a GPU in software takes long for each.
+      await studio.choose({ ...quick, backend, ...(backend === "webgpu" && { epochs: 6, batchSize: 50 }) });
       const { first, last } = await studio.train();
       assert.ok(last < 0.5 * first, `the loss went from ${first} to ${last}`);
       assert.ok((await studio.value("accuracy")) > 80, `test accuracy ${await studio.value("accuracy")} %`);
@@ -257,7 +258,7 @@ describe("the studio in Chromium", { skip: skipInPage }, () => {
       const studio = await StudioPage.open(without, site.url);
       assert.equal(await studio.backend("webgpu").isDisabled(), true);
       const option = studio.page.locator(".option", { has: studio.backend("webgpu") });
-      assert.match((await option.textContent()) ?? "", /Not available here:.*(WebGPU|adapter)/);
+      assert.match((await option.textContent()) ?? "", /Not available here\..*no graphics processor.*WebGPU/);
       await studio.choose({ ...quick, backend: "wasm" });
       const { first, last } = await studio.train();
       assert.ok(last < 0.5 * first);
