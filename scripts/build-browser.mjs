@@ -31,7 +31,8 @@ const code = readFileSync(join(outDir, "manabi.js"));
 const kilobytes = (bytes) => (bytes / 1000).toFixed(1);
 const packed = gzipSync(code, { level: 9 }).length;
 const foreign = output.flatMap(({ imports = [], dynamicImports = [] }) => [...imports, ...dynamicImports]);
-console.log(`browser bundle: ${kilobytes(code.length)} kB minified, ${kilobytes(packed)} kB gzipped`);
+// On stderr: the output of npm pack --json, which runs this, is for programs.
+console.error(`browser bundle: ${kilobytes(code.length)} kB minified, ${kilobytes(packed)} kB gzipped`);
 if (foreign.length) console.error(`the browser bundle is not self-contained, it imports ${foreign.join(", ")}`);
 if (packed > mostKilobytes * 1000) console.error(`it is larger than ${mostKilobytes} kB gzipped`);
 exit(foreign.length || packed > mostKilobytes * 1000 ? 1 : 0);

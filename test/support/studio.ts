@@ -81,7 +81,7 @@ export class StudioPage {
     if (epochs) await page.fill('input[name="epochs"]', String(epochs));
     if (lr) await page.fill('input[name="lr"]', String(lr));
     if (batchSize === undefined && seed === undefined) return;
-    await page.locator("details").evaluate((details: HTMLDetailsElement) => {
+    await page.locator('details:has(input[name="seed"])').evaluate((details: HTMLDetailsElement) => {
       details.open = true;
     });
     if (batchSize) await page.fill('input[name="batchSize"]', String(batchSize));
