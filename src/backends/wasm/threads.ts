@@ -140,8 +140,11 @@ export class Threads {
     Atomics.store(words, control.open, 1);
     Atomics.add(words, control.epoch, 1);
     Atomics.notify(words, control.epoch);
-    takePieces(words, this.functions, 0);
-    this.close();
+    try {
+      takePieces(words, this.functions, 0);
+    } finally {
+      this.close();
+    }
   }
 
   private startWorkers(): void {
