@@ -52,6 +52,21 @@ describe("a device of webgpu", { skip }, async () => {
     );
   });
 
+  test("a buffer that there is no memory for is told with its bytes and is not given out again", async () => {
+    const array = device.upload(Float32Array.of(1), "f32");
+    const pop = device.gpu.popErrorScope;
+    device.gpu.popErrorScope = () => Promise.resolve({ message: "out of device memory" });
+    const bytes = 5 * 2 ** 18;
+    const broken = device.pool.take(bytes);
+    device.gpu.popErrorScope = pop;
+    await assert.rejects(
+      array.read(),
+      /no memory for a buffer of 1.25 MiB: .*one buffer takes at most .*a smaller batch/s,
+    );
+    device.pool.give(broken);
+    assert.notEqual(device.pool.take(bytes), broken);
+  });
+
   test("what the device finds wrong is told under the name of what did it, when values are read", async () => {
     const array = device.upload(Float32Array.of(1, 2), "f32");
     device.watch("a bad shader", () => device.gpu.createShaderModule({ code: "fn broken(" }));

@@ -1,0 +1,44 @@
+/** Opening a device: what is missing is said with what helps. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { openDevice } from "../../src/backends/webgpu/open.ts";
+import { ManabiError, prepareBackend, setBackend } from "../../src/index.ts";
+import { cli } from "../cli/cli.ts";
+import { preparedWebgpu } from "../support/webgpu.ts";
+
+after(() => setBackend("auto"));
+
+/** A browser's `navigator.gpu` that answers so. */
+const gpu = (requestAdapter: () => Promise<unknown>): GPU => ({ requestAdapter }) as unknown as GPU;
+
+test("a backend that was not opened says how to open it", () => {
+  assert.throws(() => setBackend("webgpu"), /no device has been opened: await prepareBackend\("webgpu"\)/);
+});
+
+test("without an adapter it says what WebGPU needs, and stays unusable", async () => {
+  const { works, detail } = await prepareBackend("webgpu", { gpu: gpu(async () => null) });
+  assert.equal(works, false);
+  assert.match(detail, /finds no adapter.*apt install libvulkan1 mesa-vulkan-drivers.*VK_ICD_FILENAMES/);
+  assert.throws(
+    () => setBackend("webgpu"),
+    (e: Error) => e instanceof ManabiError && e.message.endsWith(detail),
+  );
+});
+
+test("refusals of the browser are passed on", async () => {
+  await assert.rejects(
+    openDevice({ gpu: gpu(() => Promise.reject(new Error("blocked"))) }),
+    /WebGPU gave no adapter: blocked/,
+  );
+  const limits = { maxBufferSize: 1, maxStorageBufferBindingSize: 1 };
+  const info = { vendor: "acme", architecture: "x1", description: "" };
+  const adapter = { info, limits, requestDevice: () => Promise.reject(new Error("busy")) };
+  await assert.rejects(openDevice({ gpu: gpu(async () => adapter) }), /gave no device on acme, x1: busy/);
+});
+
+test("the doctor opens it and tells whether it works", async () => {
+  const missing = await preparedWebgpu();
+  const { out } = await cli("doctor", "--json");
+  const { backends } = JSON.parse(out) as { backends: { name: string; works: boolean }[] };
+  assert.equal(backends.find(({ name }) => name === "webgpu")?.works, missing === false);
+});
