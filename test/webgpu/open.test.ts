@@ -12,7 +12,7 @@ after(() => setBackend("auto"));
 const gpu = (requestAdapter: () => Promise<unknown>): GPU => ({ requestAdapter }) as unknown as GPU;
 
 test("a backend that was not opened says how to open it", () => {
-  assert.throws(() => setBackend("webgpu"), /no device has been opened: await prepareBackend\("webgpu"\)/);
+  assert.throws(() => setBackend("webgpu"), /no device has been opened; await prepareBackend\("webgpu"\)/);
 });
 
 test("without an adapter it says what WebGPU needs, and stays unusable", async () => {
