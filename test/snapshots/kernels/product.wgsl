@@ -12,8 +12,12 @@ fn load2(i: i32) -> f32 { return m2[u.offsets[0].w + i]; }
 fn store2(i: i32, v: f32) { m2[u.offsets[0].w + i] = v; }
 var<workgroup> left_tile: array<f32, 512>;
 var<workgroup> right_tile: array<f32, 512>;
-fn left(z: i32, i: i32, p: i32) -> f32 { return load0(i * u.params[1].y + p); }
-fn right(z: i32, p: i32, j: i32) -> f32 { return load1(p * u.params[1].z + j); }
+fn left_row(z: i32, i: i32) -> i32 { return i * u.params[1].y; }
+fn left_term(z: i32, p: i32) -> i32 { return p; }
+fn left(row: i32, term: i32) -> f32 { return load0(row + term); }
+fn right_column(z: i32, j: i32) -> i32 { return j; }
+fn right_term(z: i32, p: i32) -> i32 { return p * u.params[1].z; }
+fn right(column: i32, term: i32) -> f32 { return load1(column + term); }
 fn place(z: i32, i: i32, j: i32) -> i32 { return (z * u.params[0].x + i) * u.params[0].y + j; }
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) wn: vec3<u32>,
@@ -34,23 +38,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) wn: vec3
   var c1_0 = 0f;
   var c1_1 = 0f;
   let end = min(u.params[0].z, (part + 1) * u.params[1].x);
+  let left_t = lane % 16;
+  let left_s0 = lane / 16 + 0;
+  let left_s1 = lane / 16 + 16;
+  let left_line0 = left_row(z, min(i0 + left_s0, u.params[0].x - 1));
+  let left_line1 = left_row(z, min(i0 + left_s1, u.params[0].x - 1));
+  let right_s = lane % 32;
+  let right_t0 = lane / 32 + 0;
+  let right_t1 = lane / 32 + 8;
+  let right_line0 = right_column(z, min(j0 + right_s, u.params[0].y - 1));
   for (var p0 = part * u.params[1].x; p0 < end; p0 += 16) {
-    for (var e = lane; e < 512; e += 256) {
-      let s = e / 16;
-      let t = e % 16;
-      let p = p0 + t;
-      var v = 0f;
-      if (p < end && i0 + s < u.params[0].x) { v = left(z, i0 + s, p); }
-      left_tile[t * 32 + s] = v;
-    }
-    for (var e = lane; e < 512; e += 256) {
-      let s = e % 32;
-      let t = e / 32;
-      let p = p0 + t;
-      var v = 0f;
-      if (p < end && j0 + s < u.params[0].y) { v = right(z, p, j0 + s); }
-      right_tile[t * 32 + s] = v;
-    }
+    let left_term0 = left_term(z, min(p0 + left_t, end - 1));
+    left_tile[left_t * 32 + left_s0] = select(0f, left(left_line0, left_term0), p0 + left_t < end && i0 + left_s0 < u.params[0].x);
+    left_tile[left_t * 32 + left_s1] = select(0f, left(left_line1, left_term0), p0 + left_t < end && i0 + left_s1 < u.params[0].x);
+    let right_term0 = right_term(z, min(p0 + right_t0, end - 1));
+    let right_term1 = right_term(z, min(p0 + right_t1, end - 1));
+    right_tile[right_t0 * 32 + right_s] = select(0f, right(right_line0, right_term0), p0 + right_t0 < end && j0 + right_s < u.params[0].y);
+    right_tile[right_t1 * 32 + right_s] = select(0f, right(right_line0, right_term1), p0 + right_t1 < end && j0 + right_s < u.params[0].y);
     workgroupBarrier();
     for (var t = 0; t < 16; t++) {
       let a0 = left_tile[t * 32 + ti + 0];

@@ -79,12 +79,11 @@ function access(p: Problem, named: Readonly<Record<string, number>>): { function
     return `fn ${name}(z: i32, i: i32, c: i32) -> ${type} { return load${input}(${index}); }`;
   });
   const causal = p.causal ? "j > i || " : "";
-  const seen =
-    p.mask === "hides" ? "select(s, -3e38f, mask_at(z, i, j) == 0u)" : p.mask === "adds" ? "s + mask_at(z, i, j)" : "s";
+  const given = `mask_at(z, min(i, ${tq} - 1), min(j, ${tk} - 1))`;
+  const seen = p.mask === "hides" ? `select(s, ${unseen}, ${given} == 0u)` : p.mask === "adds" ? `s + ${given}` : "s";
   functions.push(`fn score(z: i32, i: i32, j: i32, product: f32) -> f32 {
-  if (${causal}i >= ${tq} || j >= ${tk}) { return ${unseen}; }
   let s = product * bitcast<f32>(${scaleBits});
-  return max(${seen}, ${unseen});
+  return select(max(${seen}, ${unseen}), ${unseen}, ${causal}i >= ${tq} || j >= ${tk});
 }`);
   return { functions: functions.join("\n"), params };
 }
@@ -100,14 +99,15 @@ function sideFor(shared: number, words: (side: number) => number): number {
 const tile = (name: string, side: number, width: number) =>
   `var<workgroup> ${name}: array<f32, ${side * (width + 1)}>;`;
 
-/** Loads `side` rows from `first` on into a tile, zeros beyond the last. Rows lie one word further apart than they are wide. */
-const loadTile = (name: string, side: number, width: number, first: string, rows: string, value: string) =>
+/**
+ * Loads `side` rows from `first` on into a tile, by the function `read`, zeros beyond the last of `rows`; without a
+ * branch, which some compilers of shaders take long over. Rows lie one word further apart than they are wide.
+ */
+const loadTile = (name: string, side: number, width: number, first: string, rows: string, read: string) =>
   `for (var e = lane; e < ${side * width}; e += ${side * side}) {
-      let r_ = e / ${width};
-      let c_ = e % ${width};
-      var v_ = 0f;
-      if (${first} + r_ < ${rows}) { v_ = ${value}; }
-      ${name}[r_ * ${width + 1} + c_] = v_;
+      let at = ${first} + e / ${width};
+      let value = ${read}(z, min(at, ${rows} - 1), e % ${width});
+      ${name}[(e / ${width}) * ${width + 1} + e % ${width}] = select(0f, value, at < ${rows});
     }`;
 
 /** The product of row `a` of one tile and row `b` of another. */
@@ -137,20 +137,20 @@ export function attentionDispatch(op: OpInstruction, shared: number): Dispatch {
   let r = lane / ${side};
   let c = lane % ${side};
   let i = i0 + r;
-    ${loadTile("q_tile", side, d, "i0", tq, "q_at(z, i0 + r_, c_)")}
+    ${loadTile("q_tile", side, d, "i0", tq, "q_at")}
   var highest = ${unseen};
   var total = 0f;
 ${columns.map((_, t) => `  var o${t} = 0f;`).join("\n")}
   let end = ${p.causal ? `min(${tk}, i0 + ${side})` : tk};
   for (var j0 = 0; j0 < end; j0 += ${side}) {
     workgroupBarrier();
-    ${loadTile("kv_tile", side, d, "j0", tk, "k_at(z, j0 + r_, c_)")}
+    ${loadTile("kv_tile", side, d, "j0", tk, "k_at")}
     workgroupBarrier();
     ${rowProduct("dot_", "q_tile", "r", "kv_tile", "c", d)}
     let s = score(z, i, j0 + c, dot_);
     scores[lane] = s;
     workgroupBarrier();
-    ${loadTile("kv_tile", side, dv, "j0", tk, "v_at(z, j0 + r_, c_)")}
+    ${loadTile("kv_tile", side, dv, "j0", tk, "v_at")}
     var next = highest;
     for (var e = 0; e < ${side}; e++) { next = max(next, scores[r * ${side} + e]); }
     workgroupBarrier();
@@ -241,12 +241,9 @@ const slope = (p: Problem, i: string, j: string) => `
     ${rowProduct("dot_", "q_tile", "r", "k_tile", "c", p.d)}
     ${rowProduct("pull", "ct_tile", "r", "v_tile", "c", p.dv)}
     let s = score(z, ${i}, ${j}, dot_);
-    var weight = 0f;
-    var slope = 0f;
-    if (s > ${hidden}) {
-      weight = exp_f32(s - ${logSum(p, gradInputs(p).saved, "z", i)});
-      slope = weight * (pull - load${gradInputs(p).delta}(z * ${tq} + ${i})) * bitcast<f32>(${scaleBits});
-    }`;
+    let query = min(${i}, ${tq} - 1);
+    let weight = select(0f, exp_f32(s - ${logSum(p, gradInputs(p).saved, "z", "query")}), s > ${hidden});
+    let slope = weight * (pull - load${gradInputs(p).delta}(z * ${tq} + query)) * bitcast<f32>(${scaleBits});`;
 
 const gradTiles = ({ d, dv }: Problem, side: number) =>
   [tile("q_tile", side, d), tile("ct_tile", side, dv), tile("k_tile", side, d), tile("v_tile", side, dv)].join("\n");
@@ -264,14 +261,14 @@ export function attentionQueriesDispatch(op: OpInstruction, shared: number): Dis
   let r = lane / ${side};
   let c = lane % ${side};
   let i = i0 + r;
-    ${loadTile("q_tile", side, d, "i0", tq, "q_at(z, i0 + r_, c_)")}
-    ${loadTile("ct_tile", side, dv, "i0", tq, "ct_at(z, i0 + r_, c_)")}
+    ${loadTile("q_tile", side, d, "i0", tq, "q_at")}
+    ${loadTile("ct_tile", side, dv, "i0", tq, "ct_at")}
 ${columns.map((_, t) => `  var g${t} = 0f;`).join("\n")}
   let end = ${p.causal ? `min(${tk}, i0 + ${side})` : tk};
   for (var j0 = 0; j0 < end; j0 += ${side}) {
     workgroupBarrier();
-    ${loadTile("k_tile", side, d, "j0", tk, "k_at(z, j0 + r_, c_)")}
-    ${loadTile("v_tile", side, dv, "j0", tk, "v_at(z, j0 + r_, c_)")}
+    ${loadTile("k_tile", side, d, "j0", tk, "k_at")}
+    ${loadTile("v_tile", side, dv, "j0", tk, "v_at")}
     workgroupBarrier();${slope(p, "i", "j0 + c")}
     slopes[lane] = slope;
     workgroupBarrier();
@@ -307,14 +304,14 @@ export function attentionKeysDispatch(op: OpInstruction, shared: number): Dispat
   let j0 = (group % blocks) * ${side};
   let r = lane / ${side};
   let c = lane % ${side};
-    ${loadTile("k_tile", side, d, "j0", tk, "k_at(z, j0 + r_, c_)")}
-    ${loadTile("v_tile", side, dv, "j0", tk, "v_at(z, j0 + r_, c_)")}
+    ${loadTile("k_tile", side, d, "j0", tk, "k_at")}
+    ${loadTile("v_tile", side, dv, "j0", tk, "v_at")}
 ${keyColumns.map((_, t) => `  var g${t} = 0f;`).join("\n")}
 ${valueColumns.map((_, t) => `  var h${t} = 0f;`).join("\n")}
   for (var i0 = ${p.causal ? "j0" : "0"}; i0 < ${tq}; i0 += ${side}) {
     workgroupBarrier();
-    ${loadTile("q_tile", side, d, "i0", tq, "q_at(z, i0 + r_, c_)")}
-    ${loadTile("ct_tile", side, dv, "i0", tq, "ct_at(z, i0 + r_, c_)")}
+    ${loadTile("q_tile", side, d, "i0", tq, "q_at")}
+    ${loadTile("ct_tile", side, dv, "i0", tq, "ct_at")}
     workgroupBarrier();${slope(p, "(i0 + r)", "j0 + c")}
     slopes[lane] = slope;
     weights[lane] = weight;

@@ -15,8 +15,9 @@ export interface Contraction {
   readonly operands: readonly Operand[];
   readonly target: Buffer;
   /**
-   * Functions `left(z, i, p)` and `right(z, p, j)`, within bounds, and `place(z, i, j)`, the position in the result. Their
-   * parameters are numbered from `firstParam`.
+   * What is left[z, i, p] is had in three steps, so that what takes divisions is done once for many terms:
+   * `left(left_row(z, i), left_term(z, p))`; right[z, p, j] by `right(right_column(z, j), right_term(z, p))`; and
+   * `place(z, i, j)` is the position in the result. Parameters of these functions are numbered from `firstParam`.
    */
   readonly functions: string;
   readonly params: readonly number[];
@@ -93,8 +94,10 @@ function byThread(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   const text = `    let j = q % ${n};
     let i = (q / ${n}) % ${m};
     let z = q / ${n} / ${m};
+    let row = left_row(z, i);
+    let column = right_column(z, j);
     var sum = 0f;
-    for (var p = 0; p < ${k}; p++) { sum += left(z, i, p) * right(z, p, j); }
+    for (var p = 0; p < ${k}; p++) { sum += left(row, left_term(z, p)) * right(column, right_term(z, p)); }
     ${storeOf(c)}(place(z, i, j), sum);`;
   const count = c.batches * c.m * c.n;
   return forEach(count, text, c.functions, `${batches} * ${m} * ${n}`);
@@ -108,8 +111,10 @@ function byWorkgroup(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   const body = `  let j = group % ${n};
   let i = (group / ${n}) % ${m};
   let z = group / ${n} / ${m};
+  let row = left_row(z, i);
+  let column = right_column(z, j);
   var sum = 0f;
-  for (var p = lane; p < ${k}; p += ${threads}) { sum += left(z, i, p) * right(z, p, j); }
+  for (var p = lane; p < ${k}; p += ${threads}) { sum += left(row, left_term(z, p)) * right(column, right_term(z, p)); }
   sums[lane] = sum;
   workgroupBarrier();
 ${halves.join("\n")}
@@ -124,16 +129,8 @@ function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispat
   const threads = across * down;
   const range = (count: number) => Array.from({ length: count }, (_, i) => i);
   const cells = range(tm).flatMap((r) => range(tn).map((s) => [r, s] as const));
-  /** Neighbouring threads fetch what are neighbours in memory. */
-  const fetch = (tile: string, size: number, alongTerms: boolean, test: string, value: string) => `
-    for (var e = lane; e < ${size * depth}; e += ${threads}) {
-      let s = ${alongTerms ? `e / ${depth}` : `e % ${size}`};
-      let t = ${alongTerms ? `e % ${depth}` : `e / ${size}`};
-      let p = p0 + t;
-      var v = 0f;
-      if (p < end && ${test}) { v = ${value}; }
-      ${tile}[t * ${size} + s] = v;
-    }`;
+  const left = fetching("left", "left_row", rows, c.leftAlongTerms, threads, "i0", m);
+  const right = fetching("right", "right_column", columns, c.rightAlongTerms, threads, "j0", n);
   const body = `  let across = (${n} + ${columns - 1}) / ${columns};
   let tiles = across * ((${m} + ${rows - 1}) / ${rows});
   let z = (group / tiles) % ${batches};
@@ -144,7 +141,11 @@ function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispat
   let tj = lane % ${across};
 ${cells.map(([r, s]) => `  var c${r}_${s} = 0f;`).join("\n")}
   let end = min(${k}, (part + 1) * ${chunk});
-  for (var p0 = part * ${chunk}; p0 < end; p0 += ${depth}) {${fetch("left_tile", rows, c.leftAlongTerms, `i0 + s < ${m}`, "left(z, i0 + s, p)")}${fetch("right_tile", columns, c.rightAlongTerms, `j0 + s < ${n}`, "right(z, p, j0 + s)")}
+${left.before}
+${right.before}
+  for (var p0 = part * ${chunk}; p0 < end; p0 += ${depth}) {
+${left.fetch}
+${right.fetch}
     workgroupBarrier();
     for (var t = 0; t < ${depth}; t++) {
 ${range(tm)
@@ -168,6 +169,40 @@ ${cells
 var<workgroup> right_tile: array<f32, ${columns * depth}>;
 ${c.functions}`;
   return { before, body, threads };
+}
+
+/**
+ * How the threads fetch a tile of `size` rows or columns by `depth` terms: neighbours fetch what are neighbours in
+ * memory. `before` is what stays the same for all terms. Beyond the bounds the last element is read and 0 is taken.
+ */
+function fetching(
+  side: "left" | "right",
+  line: string,
+  size: number,
+  alongTerms: boolean,
+  threads: number,
+  first: string,
+  bound: string,
+): { readonly before: string; readonly fetch: string } {
+  const loads = Array.from({ length: (size * depth) / threads }, (_, h) => h);
+  const step = threads / (alongTerms ? depth : size);
+  const [many, one] = alongTerms ? ["s", "t"] : ["t", "s"];
+  const name = (what: string, h: number) => `${side}_${what}${what === one ? "" : h}`;
+  const lines = alongTerms ? loads : [0];
+  const before = [
+    `  let ${side}_${one} = lane % ${alongTerms ? depth : size};`,
+    ...loads.map((h) => `  let ${name(many, h)} = lane / ${alongTerms ? depth : size} + ${h * step};`),
+    ...lines.map((h) => `  let ${side}_line${h} = ${line}(z, min(${first} + ${name("s", h)}, ${bound} - 1));`),
+  ];
+  const terms = (alongTerms ? [0] : loads).map(
+    (h) => `    let ${side}_term${h} = ${side}_term(z, min(p0 + ${name("t", h)}, end - 1));`,
+  );
+  const fetch = loads.map((h) => {
+    const value = `${side}(${side}_line${alongTerms ? h : 0}, ${side}_term${alongTerms ? 0 : h})`;
+    const inside = `p0 + ${name("t", h)} < end && ${first} + ${name("s", h)} < ${bound}`;
+    return `    ${side}_tile[${name("t", h)} * ${size} + ${name("s", h)}] = select(0f, ${value}, ${inside});`;
+  });
+  return { before: before.join("\n"), fetch: [...terms, ...fetch].join("\n") };
 }
 
 /** A product in parts, then their sum. */

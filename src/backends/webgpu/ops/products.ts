@@ -32,8 +32,12 @@ export function matrixProduct(op: OpInstruction): Contraction {
     return terms.join("");
   };
   const by = (name: string, stride: number) => (stride === 1 ? name : `${name} * ${params.of(stride)}`);
-  const functions = `fn left(z: i32, i: i32, p: i32) -> f32 { return load0(${by("i", leftRow)} + ${by("p", leftTerm)}${start(1)}); }
-fn right(z: i32, p: i32, j: i32) -> f32 { return load1(${by("p", rightTerm)} + ${by("j", rightColumn)}${start(2)}); }
+  const functions = `fn left_row(z: i32, i: i32) -> i32 { return ${by("i", leftRow)}${start(1)}; }
+fn left_term(z: i32, p: i32) -> i32 { return ${by("p", leftTerm)}; }
+fn left(row: i32, term: i32) -> f32 { return load0(row + term); }
+fn right_column(z: i32, j: i32) -> i32 { return ${by("j", rightColumn)}${start(2)}; }
+fn right_term(z: i32, p: i32) -> i32 { return ${by("p", rightTerm)}; }
+fn right(column: i32, term: i32) -> f32 { return load1(column + term); }
 fn place(z: i32, i: i32, j: i32) -> i32 { return (z * ${param(0)} + i) * ${param(1)} + j; }`;
   return {
     label: `a product ${m} x ${k} x ${n}`,
@@ -92,16 +96,27 @@ export function convolution(op: OpInstruction, kind: "forward" | "input" | "weig
   let ${prefix}y = (${name} / ${sizes[2]}) % ${sizes[1]};
   let ${prefix}z = ${name} / ${sizes[2]} / ${sizes[1]};`;
   const within = (prefix: string, sizes: readonly string[]) =>
-    axes.map((a, i) => `${prefix}${a} < 0 || ${prefix}${a} >= ${sizes[i]}`).join(" || ");
+    axes.map((a, i) => `(${prefix}${a} >= 0) & (${prefix}${a} < ${sizes[i]})`).join(" & ");
   const flat = (prefix: string, sizes: readonly string[]) =>
     `(${prefix}z * ${sizes[1]} + ${prefix}y) * ${sizes[2]} + ${prefix}x`;
-  /** What the window at an output pixel has under a tap of the kernel, 0 in the padding. */
-  const window = `fn window(image: i32, channel: i32, pixel: i32, tap: i32) -> f32 {
+  const point = (text: (axis: string, i: number) => string) => axes.map(text).join(", ");
+  /**
+   * Windows of the input: where the channel, the image and the window at an output pixel begin, and where a tap of the
+   * kernel lies in it; both as a position in memory, then along three axes. In the padding there is 0.
+   */
+  const window = `fn window_start(start: i32, pixel: i32) -> vec4<i32> {
   ${apart("pixel", "o", outputSize)}
+  return vec4<i32>(start, ${point((a, i) => `o${a} * ${g.stride[i]} - ${g.low[i]}`)});
+}
+fn window_tap(start: i32, tap: i32) -> vec4<i32> {
   ${apart("tap", "k", g.kernel)}
-  ${axes.map((a, i) => `let i${a} = o${a} * ${g.stride[i]} + k${a} * ${g.dilation[i]} - ${g.low[i]};`).join("\n  ")}
-  if (${within("i", inputSize)}) { return 0f; }
-  return load0((image * ${channels} + channel) * ${inputPixels} + ${flat("i", inputSize)});
+  return vec4<i32>(start, ${point((a, i) => `k${a} * ${g.dilation[i]}`)});
+}
+fn right(a: vec4<i32>, b: vec4<i32>) -> f32 {
+  let at = a + b;
+  ${axes.map((a, i) => `let i${a} = at.${"yzw"[i]};`).join(" ")}
+  let inside = ${within("i", inputSize)};
+  return select(0f, load0(select(0, at.x + ${flat("i", inputSize)}, inside)), inside);
 }`;
   const shared = { batches: g.groups, operands: operandsOf(op), target };
   const sizes = `${g.images} x ${g.channels} x ${g.input.join(" x ")}`;
@@ -115,9 +130,14 @@ export function convolution(op: OpInstruction, kind: "forward" | "input" | "weig
         n: g.images * outputs,
         k: perGroup.channels * taps,
         functions: `${window}
-fn left(z: i32, i: i32, p: i32) -> f32 { return load1((z * ${groupFilters} + i) * ${groupChannels} * ${taps} + p); }
-fn right(z: i32, p: i32, j: i32) -> f32 {
-  return window(j / ${outputPixels}, z * ${groupChannels} + p / ${taps}, j % ${outputPixels}, p % ${taps});
+fn left_row(z: i32, i: i32) -> i32 { return (z * ${groupFilters} + i) * ${groupChannels} * ${taps}; }
+fn left_term(z: i32, p: i32) -> i32 { return p; }
+fn left(row: i32, term: i32) -> f32 { return load1(row + term); }
+fn right_column(z: i32, j: i32) -> vec4<i32> {
+  return window_start((j / ${outputPixels}) * ${channels} * ${inputPixels}, j % ${outputPixels});
+}
+fn right_term(z: i32, p: i32) -> vec4<i32> {
+  return window_tap((z * ${groupChannels} + p / ${taps}) * ${inputPixels}, p % ${taps});
 }
 fn place(z: i32, i: i32, j: i32) -> i32 {
   return ((j / ${outputPixels}) * ${filters} + z * ${groupFilters} + i) * ${outputPixels} + j % ${outputPixels};
@@ -133,18 +153,28 @@ fn place(z: i32, i: i32, j: i32) -> i32 {
         m: perGroup.channels,
         n: g.images * inputs,
         k: perGroup.filters * taps,
-        functions: `fn left(z: i32, i: i32, p: i32) -> f32 {
-  return load1(((z * ${groupFilters} + p / ${taps}) * ${groupChannels} + i) * ${taps} + p % ${taps});
+        functions: `fn left_row(z: i32, i: i32) -> i32 { return i * ${taps}; }
+fn left_term(z: i32, p: i32) -> i32 {
+  return (z * ${groupFilters} + p / ${taps}) * ${groupChannels} * ${taps} + p % ${taps};
 }
-fn right(z: i32, p: i32, j: i32) -> f32 {
+fn left(row: i32, term: i32) -> f32 { return load1(row + term); }
+fn right_column(z: i32, j: i32) -> vec4<i32> {
   let pixel = j % ${inputPixels};
-  let tap = p % ${taps};
   ${apart("pixel", "i", inputSize)}
+  let start = (j / ${inputPixels}) * ${filters} * ${outputPixels};
+  return vec4<i32>(start, ${point((a, i) => `i${a} + ${g.low[i]}`)});
+}
+fn right_term(z: i32, p: i32) -> vec4<i32> {
+  let tap = p % ${taps};
   ${apart("tap", "k", g.kernel)}
-  ${axes.map((a, i) => `let s${a} = i${a} + ${g.low[i]} - k${a} * ${g.dilation[i]};`).join("\n  ")}
-  ${axes.map((a, i) => `let o${a} = s${a} / ${g.stride[i]};`).join("\n  ")}
-  if (${axes.map((a, i) => `s${a} < 0 || o${a} * ${g.stride[i]} != s${a} || o${a} >= ${outputSize[i]}`).join(" || ")}) { return 0f; }
-  return load0(((j / ${inputPixels}) * ${filters} + z * ${groupFilters} + p / ${taps}) * ${outputPixels} + ${flat("o", outputSize)});
+  let start = (z * ${groupFilters} + p / ${taps}) * ${outputPixels};
+  return vec4<i32>(start, ${point((a, i) => `-k${a} * ${g.dilation[i]}`)});
+}
+fn right(a: vec4<i32>, b: vec4<i32>) -> f32 {
+  let at = a + b;
+  ${axes.map((a, i) => `let o${a} = at.${"yzw"[i]} / ${g.stride[i]};`).join(" ")}
+  let inside = ${axes.map((a, i) => `(at.${"yzw"[i]} >= 0) & (o${a} * ${g.stride[i]} == at.${"yzw"[i]}) & (o${a} < ${outputSize[i]})`).join(" & ")};
+  return select(0f, load0(select(0, at.x + ${flat("o", outputSize)}, inside)), inside);
 }
 fn place(z: i32, i: i32, j: i32) -> i32 {
   return ((j / ${inputPixels}) * ${channels} + z * ${groupChannels} + i) * ${inputPixels} + j % ${inputPixels};
@@ -161,11 +191,16 @@ fn place(z: i32, i: i32, j: i32) -> i32 {
         n: perGroup.channels * taps,
         k: g.images * outputs,
         functions: `${window}
-fn left(z: i32, i: i32, p: i32) -> f32 {
-  return load1(((p / ${outputPixels}) * ${filters} + z * ${groupFilters} + i) * ${outputPixels} + p % ${outputPixels});
+fn left_row(z: i32, i: i32) -> i32 { return (z * ${groupFilters} + i) * ${outputPixels}; }
+fn left_term(z: i32, p: i32) -> i32 {
+  return (p / ${outputPixels}) * ${filters} * ${outputPixels} + p % ${outputPixels};
 }
-fn right(z: i32, p: i32, j: i32) -> f32 {
-  return window(p / ${outputPixels}, z * ${groupChannels} + j / ${taps}, p % ${outputPixels}, j % ${taps});
+fn left(row: i32, term: i32) -> f32 { return load1(row + term); }
+fn right_column(z: i32, j: i32) -> vec4<i32> {
+  return window_tap((z * ${groupChannels} + j / ${taps}) * ${inputPixels}, j % ${taps});
+}
+fn right_term(z: i32, p: i32) -> vec4<i32> {
+  return window_start((p / ${outputPixels}) * ${channels} * ${inputPixels}, p % ${outputPixels});
 }
 fn place(z: i32, i: i32, j: i32) -> i32 { return (z * ${groupFilters} + i) * ${param(1)} + j; }`,
         params: params.values,
