@@ -6,7 +6,7 @@ import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
-import { reads } from "../../compiler/updates.ts";
+import { reads, writes } from "../../compiler/updates.ts";
 import { arrayType, byteSize, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
 import type { DataAttrs, Graph } from "../../graph/node.ts";
 import { type Backend, type Executable, timesWritten } from "../backend.ts";
@@ -85,7 +85,7 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   collect(once);
   collect(always);
   const addresses = bodies.size ? runtime.load(buildKernels(toolchain, [...bodies.keys()]), bodies.size) : [];
-  const kept = new Map<Buffer, TypedArray>();
+  const kept = keepMemory(once.flatMap(writes), runtime);
   const launcher = (list: readonly Instruction[], results: readonly Buffer[]) => {
     const plan = planMemory(list);
     const tape = writeTape(list, plan, {
@@ -150,7 +150,7 @@ function makeLaunch(
   outputs: readonly Buffer[],
   arenaBytes: number,
   arena: Arena,
-  kept: Map<Buffer, TypedArray>,
+  kept: ReadonlyMap<Buffer, TypedArray>,
 ): Launch {
   const slots = new BigUint64Array(new ArrayBuffer(sources.length * 8));
   const tapeAddress = Number(addressOf(words));
@@ -161,7 +161,8 @@ function makeLaunch(
     );
   const [inArena, inInputs, inOutputs] = [ofKind("arena"), ofKind("input"), ofKind("output")];
   const held = ofKind("held").map(({ slot, source: { buffer, offset } }) => {
-    const data = buffer.place.kind === "data" ? (buffer.place.node.attrs as DataAttrs).data : keptArray(kept, buffer);
+    const data =
+      buffer.place.kind === "data" ? (buffer.place.node.attrs as DataAttrs).data : (kept.get(buffer) as TypedArray);
     slots[slot] = addressOf(data) + BigInt(offset);
     return data;
   });
@@ -190,12 +191,19 @@ function makeLaunch(
   };
 }
 
-/** The memory of a kept buffer, which every part of its program shares. */
-function keptArray(kept: Map<Buffer, TypedArray>, buffer: Buffer): TypedArray {
-  let array = kept.get(buffer);
-  if (!array) {
-    array = new (arrayType(buffer.dtype))(new ArrayBuffer(buffer.size * byteSize(buffer.dtype)));
-    kept.set(buffer, array);
-  }
-  return array;
+/** The kept ones of these buffers, in one block: packed weights are read at the speed of memory, which huge pages raise. */
+function keepMemory(buffers: readonly Buffer[], runtime: Runtime): ReadonlyMap<Buffer, TypedArray> {
+  const kept = [...new Set(buffers)].filter((b) => b.place.kind === "kept");
+  const align = 64;
+  const sizes = kept.map((b) => Math.ceil((b.size * byteSize(b.dtype)) / align) * align);
+  const block = new Uint8Array(new ArrayBuffer(sizes.reduce((sum, size) => sum + size, align)));
+  if (kept.length) runtime.preferHugePages(block);
+  let at = kept.length ? align - Number(addressOf(block) % BigInt(align)) : 0;
+  return new Map(
+    kept.map((buffer, i) => {
+      const array = new (arrayType(buffer.dtype))(block.buffer, at, buffer.size);
+      at += sizes[i];
+      return [buffer, array];
+    }),
+  );
 }

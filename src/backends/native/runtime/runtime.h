@@ -25,6 +25,8 @@ MNB_EXPORT int mnb_threads(void);
 /* 64-byte aligned memory; large blocks come zeroed from the kernel, with huge pages where offered. NULL on failure. */
 MNB_EXPORT void *mnb_alloc(int64_t bytes);
 MNB_EXPORT void mnb_free(void *p, int64_t bytes);
+/* Asks for huge pages where memory that was allocated elsewhere and not yet used has room for them. */
+MNB_EXPORT void mnb_prefer_huge_pages(void *p, int64_t bytes);
 
 /* Loads a generated library and writes the addresses of k0 .. k{count-1}. Returns 0, or -1 with mnb_error(). */
 MNB_EXPORT int mnb_load(const char *path, int64_t count, uint64_t *out);
