@@ -22,7 +22,7 @@ enum { TILE_ROWS = 8 }; /* more would spill: gcc keeps every scalar of A in a re
 enum { TILE_ROWS = 6 };
 #define ROW_CLASSES(f) f(6) f(4) f(2)
 #endif
-enum { TILE_COLS = 2 * LANES };
+enum { TILE_COLS = 2 * LANES, LINE_BYTES = 64 };
 
 struct tile {
   int64_t depth;
@@ -35,6 +35,7 @@ struct tile {
   real *c[2]; /* row i of the left and the right vector at c[v] + i * c_step */
   int64_t c_step;
   int accumulate; /* C += instead of C = */
+  const real *next; /* what later tiles will read, or NULL: a line of it per step is fetched into L2 */
 };
 
 /* The narrow ones have a single vector of columns, b[0] and c[0]. */
@@ -51,8 +52,13 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   const real *b0 = t->b[0], *b1 = t->b[1], *packed = t->a[0];
   const int64_t *a_index = t->a_index, *b_index = t->b_index;
   const int64_t depth = t->depth, a_step = t->a_step, b_step = t->b_step;
+  const char *next = (const char *)(t->next ? t->next : t->b[0]);
   int64_t a_at = 0;
   for (int64_t k = 0; k < depth; k++) {
+    if (kind != STRIDED_STRIDED) {
+      __builtin_prefetch(next, 0, 2);
+      next += LINE_BYTES;
+    }
     vec left, right;
     if (kind == PACKED_INDEXED) {
       left = load(b0 + b_index[k]);
@@ -93,6 +99,14 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   HOT void tile_packed_narrow_##rows(const struct tile *t) { tile_body(t, PACKED_NARROW, rows); }     \
   HOT void tile_indexed_narrow_##rows(const struct tile *t) { tile_body(t, INDEXED_NARROW, rows); }
 ROW_CLASSES(DEFINE_KERNELS)
+
+/* Tiles that fetch a whole panel of B, each as many lines as the panel has steps. */
+enum { TILES_PER_PANEL = VECTOR_BYTES > 32 ? 2 : 1 };
+
+/* What the tile with this number fetches of a panel that is wanted next; NULL if others have fetched it all. */
+INLINE const real *part_to_fetch(const real *panel, int64_t depth, int64_t number) {
+  return number < TILES_PER_PANEL ? panel + number * depth * LINE_BYTES / (int64_t)sizeof(real) : NULL;
+}
 
 /* The height of the kernel that serves `rows` rows: also the row pitch of a packed panel of so many rows. */
 INLINE int row_class(int rows) {
