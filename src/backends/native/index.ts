@@ -33,7 +33,7 @@ export function nativeBackend(): NativeBackend | null {
   const arena = new Arena(runtime);
   return {
     name: "native",
-    key: `native ${toolchain.processor}`,
+    key: `native ${toolchain.flags.join(" ")}`,
     dtypes: nativeDTypes,
     runtime,
     toolchain,

@@ -118,6 +118,7 @@ static int64_t rows_computed(int64_t rows) {
 
 /* Whether the tile reads rows of the box, rather than panels: the lanes beyond the ends of rows cost less. */
 static int reads_rows(const struct conv_plan *plan) {
+  if (PACKED_ONLY) return 0;
   int64_t width = plan->hi[2] - plan->lo[2], used = 100 * width / mnb_round_up(width, LANES);
   return plan->rows * (100 - used) < PACKING_ROWS * used &&
          !(plan->in_place && (width % LANES != 0 || plan->parts > 1));
@@ -132,7 +133,7 @@ static int64_t column_vectors(int64_t count, int64_t together, int64_t positions
 /* Compares vectors of products per step of the depth, what is packed, copied and transposed added at its measured cost.
  * The weights may have been packed while there were other threads, so their number does not count. */
 COLD static int turning_pays(const struct conv_plan *plan) {
-  if (plan->parts > 1 || plan->rows < LANES) return 0;
+  if (PACKED_ONLY || plan->parts > 1 || plan->rows < LANES) return 0;
   int64_t positions = 1;
   for (int d = 0; d < 3; d++) positions *= plan->hi[d] - plan->lo[d];
   double depth = (double)(plan->volume * plan->steps), straight, turned;

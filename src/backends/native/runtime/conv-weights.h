@@ -42,17 +42,17 @@ COLD static struct part_place place_of_part(const struct gather *g, int64_t part
   return place;
 }
 
-/* One step of a panel of weights; its partner lies `partner` further on, if that is not 0. */
-INLINE void pack_step(real *to, int width, const real *from, int64_t partner, int64_t row_step, int rows) {
+/* One step of a panel of weights, rows `pitch` apart; its partner lies `partner` further on, if that is not 0. */
+INLINE void pack_step(real *to, int64_t pitch, int width, const real *from, int64_t partner, int64_t row_step, int rows) {
   if (STEP == 1) {
-    for (int r = 0; r < width; r++) to[r] = r < rows ? from[r * row_step] : 0;
+    for (int r = 0; r < width; r++) to[r * pitch] = r < rows ? from[r * row_step] : 0;
     return;
   }
   real first[TILE_COLS] = {0}, second[TILE_COLS] = {0}, steps[TILE_COLS];
   for (int r = 0; r < rows; r++) first[r] = from[r * row_step];
   if (partner) for (int r = 0; r < rows; r++) second[r] = from[r * row_step + partner];
   for (int l = 0; l < width; l += LANES) store(steps + l, step_of_rows(first + l, second + l));
-  memcpy(to, steps, (size_t)width * sizeof(real));
+  for (int r = 0; r < width; r++) to[r * pitch] = steps[r];
 }
 
 /* Task: one tile of rows of one group, all parts and slices. */
@@ -78,9 +78,9 @@ static void pack_weights_task(void *ctx, int64_t task, int thread) {
         else pack_a(panel, width, from + source, plan->row_step, 1, rows, sources);
         continue;
       }
-      for (int64_t k = k0; k < k1; k++, panel += width) {
+      for (int64_t k = k0; k < k1; k++, panel += step_pitch(width)) {
         int alone = STEP == 1 || k / plan->part[p].taps * STEP + 1 == plan->channels;
-        pack_step(panel, width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows);
+        pack_step(panel, row_pitch(k1 - k0), width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows);
       }
     }
     to += depth * packed_rows(g);

@@ -6,13 +6,22 @@
  *   A indexed   element (i, k) at a[i] + a_index[k]: taps of an image (weight gradient)
  *   B strided   row k at b + k * b_step: packed panels (b_step = TILE_COLS) or a matrix as it lies
  *   B indexed   row k at b + b_index[k], separately for the two vectors: taps of an image (forward)
- * Fewer rows have kernels of their own (ROW_CLASSES); at the right edge a tile computes into a buffer. */
+ * Fewer rows have kernels of their own (ROW_CLASSES); at the right edge a tile computes into a buffer. With AMX all
+ * operands are packed (microkernel-amx.h). */
 #ifndef MNB_MICROKERNEL_H
 #define MNB_MICROKERNEL_H
 
 #include "real.h"
 
-#if VECTOR_BYTES == 64
+#ifdef AMX
+enum { PACKED_ONLY = 1 };
+#else
+enum { PACKED_ONLY = 0 };
+#endif
+#if defined(AMX)
+enum { TILE_ROWS = 32 };
+#define ROW_CLASSES(f) f(32) f(16)
+#elif VECTOR_BYTES == 64
 enum { TILE_ROWS = 14 };
 #define ROW_CLASSES(f) f(14) f(8) f(4) f(2)
 #elif defined(__aarch64__)
@@ -41,6 +50,9 @@ struct tile {
 /* The narrow ones have a single vector of columns, b[0] and c[0]. */
 enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED, PACKED_NARROW, INDEXED_NARROW };
 
+#ifdef AMX
+#include "microkernel-amx.h"
+#else
 INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   vec acc[TILE_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
@@ -98,6 +110,17 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); } \
   HOT void tile_packed_narrow_##rows(const struct tile *t) { tile_body(t, PACKED_NARROW, rows); }     \
   HOT void tile_indexed_narrow_##rows(const struct tile *t) { tile_body(t, INDEXED_NARROW, rows); }
+
+#define CASE(rows)                                                \
+  case rows:                                                      \
+    if (kind == PACKED_STRIDED) tile_packed_strided_##rows(t);       \
+    else if (kind == PACKED_INDEXED) tile_packed_indexed_##rows(t);  \
+    else if (kind == STRIDED_STRIDED) tile_strided_strided_##rows(t); \
+    else if (kind == INDEXED_STRIDED) tile_indexed_strided_##rows(t); \
+    else if (kind == PACKED_NARROW) tile_packed_narrow_##rows(t);    \
+    else tile_indexed_narrow_##rows(t);                              \
+    break;
+#endif
 ROW_CLASSES(DEFINE_KERNELS)
 
 /* Tiles that fetch a whole panel of B, each as many lines as the panel has steps. */
@@ -116,16 +139,6 @@ INLINE int row_class(int rows) {
   ROW_CLASSES(AT_MOST)
   return best;
 }
-
-#define CASE(rows)                                                \
-  case rows:                                                      \
-    if (kind == PACKED_STRIDED) tile_packed_strided_##rows(t);       \
-    else if (kind == PACKED_INDEXED) tile_packed_indexed_##rows(t);  \
-    else if (kind == STRIDED_STRIDED) tile_strided_strided_##rows(t); \
-    else if (kind == INDEXED_STRIDED) tile_indexed_strided_##rows(t); \
-    else if (kind == PACKED_NARROW) tile_packed_narrow_##rows(t);    \
-    else tile_indexed_narrow_##rows(t);                              \
-    break;
 
 /* Runs the kernel for `rows` (a row class). */
 INLINE void run_kernel_rows(const struct tile *t, enum tile_kind kind, int rows) {

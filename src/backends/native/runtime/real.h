@@ -2,7 +2,8 @@
  *
  * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. With PAIRS as well, products are of
  * bf16: packers and boxes round two f32 that follow each other in the depth of the product to bf16 and put them into
- * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. */
+ * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. With AMX
+ * besides, the tile is that of AMX. */
 #ifndef MNB_REAL_H
 #define MNB_REAL_H
 
@@ -25,7 +26,9 @@
 #if REAL_BITS == 32
 typedef float real;
 typedef int32_t lane_index;
-#ifdef PAIRS
+#if defined(AMX)
+#define OP_NAME(name) mnb_##name##_f32_amx
+#elif defined(PAIRS)
 #define OP_NAME(name) mnb_##name##_f32_bf16
 #else
 #define OP_NAME(name) mnb_##name##_f32
