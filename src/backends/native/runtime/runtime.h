@@ -3,6 +3,7 @@
  * pool.c      worker threads                    memory.c   allocations, scratch, error text
  * library.c   generated kernels, built-in ops   tape.c     the program interpreter
  * real.h      vector types of one float width   microkernel.h, pack.h   the GEMM tile and its packers
+ * amx.h       AMX, or its emulation              microkernel-amx.h      the same tile on it
  * gemm.h      matrix product                    conv-*.h   convolution and its two gradients
  * attention.h   fused attention and its gradient
  * sort32.c sort64.c axis-ops.c                     the ops along one axis
