@@ -52,11 +52,16 @@ INLINE void gather_tile(struct tile *t, enum tile_kind kind, real *out, int64_t 
   }
 }
 
-/* Rows [row0, row1) of a chunk over one slice. A few tiles of columns that fit into L1 together take turns, so that
- * short slices write longer stretches of each output row. */
+/* Tiles of columns that take turns with each tile of rows, so that longer stretches of output rows are written at a time:
+ * as many as L1 holds, or where L2 keeps up with a tile (depth_block), a quarter of L2. */
+static int64_t tiles_in_turn(int64_t depth) {
+  return mnb_max(1, (VECTOR_BYTES == 64 ? 8 : 1) * depth_block() / depth);
+}
+
+/* Rows [row0, row1) of a chunk over one slice. */
 static void gather_slice(struct tile *t, enum tile_kind kind, const struct columns *list, const real *base,
                          const real *panels, const real *weights, real *out, int64_t step, int64_t row0, int64_t row1) {
-  int64_t group = mnb_max(1, depth_block() / t->depth);
+  int64_t group = tiles_in_turn(t->depth);
   for (int64_t first = 0; first < list->tiles; first += group) {
     int64_t last = mnb_min(list->tiles, first + group);
     for (int64_t row = row0; row < row1; row += TILE_ROWS) {
