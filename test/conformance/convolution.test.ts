@@ -16,7 +16,7 @@ const native = backendStatus().some((b) => b.name === "native" && b.works);
 /** Every way a gather is computed, with edges: the native run time chooses by the shape. */
 const cases: readonly ConvCase[] = [
   { x: [1, 24, 7, 7], w: [40, 24, 3, 3], padding: 1 }, // 49 positions: channels in the lanes
-  { x: [2, 70, 7, 7], w: [70, 70, 3, 3], padding: 1 }, // a last panel of few channels; several slices of the depth
+  { x: [2, 120, 7, 7], w: [70, 120, 3, 3], padding: 1 }, // a last panel of few channels; several slices of the depth
   { x: [1, 90, 14, 14], w: [33, 90, 1, 1] }, // read where it lies
   { x: [3, 48, 15, 13], w: [64, 48, 1, 1], stride: 2 }, // the same at a stride
   { x: [2, 48, 13, 9], w: [40, 48, 3, 3], stride: 2, padding: 1 }, // four phases

@@ -287,7 +287,7 @@ COLD static void choose_gather(struct gather *g) {
   int64_t depth = plan->volume * plan->steps;
   /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */
   g->overlap = g->indexed && size[2] % LANES != 0 && depth <= OVERLAP_DEPTH_BLOCKS * depth_block();
-  g->depth_slice = g->overlap ? depth : product_depth_block();
+  g->depth_slice = g->overlap ? depth : (g->turned ? 2 : 1) * product_depth_block();
 
   /* Small images go together until they fill a chunk; groups go together if they are small, and a few in any case,
    * because they share the list of columns. */
