@@ -34,7 +34,7 @@ export interface BackendProvider {
   /** Opens the device that `open` then uses, for those that take time for it; a failure is told by `open`. */
   prepare?(options?: WebGpuOptions): Promise<void>;
   /** Compiles for another processor from the next `open` on. */
-  setProcessor?(name: string): void;
+  setProcessor?(name: string, symbols: readonly string[]): void;
 }
 
 /** A backend does not work here: why, and what would cure that. */

@@ -112,15 +112,16 @@ export function setBackend(name: BackendName | "auto"): void {
 
 /**
  * Compiles what the native backend runs from now on for another processor than this machine's: a name that the
- * compiler's -march knows, such as "x86-64-v3" (AVX2, no AVX-512), or "native".
+ * compiler's -march knows, such as "x86-64-v3" (AVX2, no AVX-512), or "native". `symbols` are defined when the run time is
+ * compiled: MNB_EMULATE_AMX has AMX computed in plain C, which is slow and for tests.
  */
-export function setProcessor(name: string): void {
+export function setProcessor(name: string, symbols: readonly string[] = []): void {
   if (!/^[a-z0-9][a-z0-9.+_-]*$/i.test(name))
     throw new ManabiError(`processor "${name}" is no name that -march of a C compiler takes, such as x86-64-v3`);
   const provider = providers.find((p) => p.setProcessor);
   if (!provider?.setProcessor)
     throw new ManabiError(`setProcessor: only the native backend compiles for a processor, and ${platform} has none`);
-  provider.setProcessor(name);
+  provider.setProcessor(name, symbols);
   if (active?.provider === provider) active = null;
 }
 

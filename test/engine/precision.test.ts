@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { spawnSync } from "node:child_process";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { findToolchain } from "../../src/backends/native/toolchain.ts";
 import {
   backendStatus,
   conv2d,
@@ -13,6 +16,7 @@ import {
   setProcessor,
   type Tensor,
   tensor,
+  variable,
   withMatrixPrecision,
 } from "../../src/index.ts";
 
@@ -94,20 +98,24 @@ function results({ a, b, fn }: Case, x: Floats, y: Floats): Floats[] {
   return [out, ga, gb].map((t) => t.dataSync() as Floats);
 }
 
+/** Checks that each result is that of rounded operands, or where rounding does not pay, that of f32. */
+function assertRounds(c: Case): void {
+  const [x, y] = [values(c.a, 1), values(c.b, 2)];
+  const medium = withMatrixPrecision("medium", () => results(c, x, y));
+  const exact = results(c, x, y);
+  const rounded = results(c, toBf16(x), toBf16(y));
+  medium.forEach((m, i) => {
+    const nearest = Math.min(distance(m, rounded[i]), distance(m, exact[i]));
+    assert.ok(nearest < 2e-6, `result ${i}: ${nearest}`);
+    assert.ok(distance(m, exact[i]) < 0.01, `result ${i} is ${distance(m, exact[i])} from exact`);
+  });
+}
+
 describe("matrix precision", { skip: native?.works !== true && "no native backend here" }, () => {
   for (const c of cases)
-    it(`medium multiplies operands rounded to bf16: ${c.name}`, { skip: !hasBf16 && "no bf16 products here" }, () => {
-      const [x, y] = [values(c.a, 1), values(c.b, 2)];
-      const medium = withMatrixPrecision("medium", () => results(c, x, y));
-      const exact = results(c, x, y);
-      const rounded = results(c, toBf16(x), toBf16(y));
-      // Where rounding does not pay, the run time keeps f32.
-      medium.forEach((m, i) => {
-        const nearest = Math.min(distance(m, rounded[i]), distance(m, exact[i]));
-        assert.ok(nearest < 2e-6, `result ${i}: ${nearest}`);
-        assert.ok(distance(m, exact[i]) < 0.01, `result ${i} is ${distance(m, exact[i])} from exact`);
-      });
-    });
+    it(`medium multiplies operands rounded to bf16: ${c.name}`, { skip: !hasBf16 && "no bf16 products here" }, () =>
+      assertRounds(c),
+    );
 
   it("medium does round a large product", { skip: !hasBf16 && "no bf16 products here" }, () => {
     const [c] = cases;
@@ -172,6 +180,50 @@ describe("matrix precision", { skip: native?.works !== true && "no native backen
     assert.equal(matrixPrecision(), "highest");
     assert.throws(() => setMatrixPrecision("mediun" as "medium"), /mediun.*medium/s);
   });
+});
+
+describe("AMX, its instructions emulated", { skip: !hasBf16 && "no bf16 products here" }, () => {
+  const emulated: readonly Case[] = [
+    ...cases,
+    { name: "product in several slices", a: [70, 2100], b: [2100, 79], fn: (a, b) => a.matmul(b) },
+    { name: "product, whole registers", a: [128, 256], b: [256, 96], fn: (a, b) => a.matmul(b) },
+    { name: "3x3 in several slices", a: [2, 150, 7, 7], b: [45, 150, 3, 3], fn: conv(1, 1) },
+  ];
+  before(() => {
+    setProcessor("native", ["MNB_EMULATE_AMX"]);
+    setBackend("native");
+  });
+  after(() => {
+    setProcessor("native");
+    setBackend("auto");
+  });
+  for (const c of emulated) it(`multiplies operands rounded to bf16: ${c.name}`, () => assertRounds(c));
+
+  it("multiplies by weights that were packed once", () => {
+    for (const c of emulated) {
+      const [a, b] = [tensor(values(c.a, 1), { shape: c.a }), tensor(values(c.b, 2), { shape: c.b })];
+      const weights = variable(b);
+      withMatrixPrecision("medium", () => {
+        const packed = jit((x: Tensor) => c.fn(x, weights).neg());
+        assert.deepEqual(packed(a).dataSync(), c.fn(a, b).neg().dataSync(), c.name);
+      });
+    }
+  });
+});
+
+it("AMX is compiled to its own instructions for a processor that has it", (t) => {
+  const compiler = findToolchain()?.command;
+  if (!compiler || process.arch !== "x64" || process.platform !== "linux") return t.skip("not here");
+  const source = fileURLToPath(new URL("../../src/backends/native/runtime/real-amx.c", import.meta.url));
+  const options = ["-march=sapphirerapids", "-std=gnu11", "-O1", "-w", "-S", "-o", "-"];
+  const { status, stdout, stderr } = spawnSync(compiler, [...options, source], {
+    encoding: "utf8",
+    maxBuffer: 2 ** 28,
+  });
+  if (/unknown|bad value|invalid/.test(stderr)) return t.skip(`${compiler} does not know sapphirerapids`);
+  assert.equal(status, 0, stderr);
+  for (const instruction of ["ldtilecfg", "tileloadd", "tdpbf16ps", "tilestored"])
+    assert.match(stdout, new RegExp(instruction));
 });
 
 describe("processors without AVX-512", {

@@ -6,6 +6,7 @@ import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
+import { writes } from "../../compiler/updates.ts";
 import { arrayType, byteSize, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
 import { hostInputs } from "../../core/value.ts";
 import type { DataAttrs, Graph, Node } from "../../graph/node.ts";
@@ -35,7 +36,7 @@ export function nativeBackend(): NativeBackend | null {
   return {
     name: "native",
     memory: "host",
-    key: `native ${toolchain.processor}`,
+    key: `native ${toolchain.flags.join(" ")}`,
     dtypes: nativeDTypes,
     runtime,
     toolchain,
@@ -87,7 +88,7 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   collect(once);
   collect(always);
   const addresses = bodies.size ? runtime.load(buildKernels(toolchain, [...bodies.keys()]), bodies.size) : [];
-  const kept = new Map<Buffer, TypedArray>();
+  const kept = keepMemory(once.flatMap(writes), runtime);
   const launcher = (list: readonly Instruction[], results: readonly Buffer[]) => {
     const plan = planMemory(list);
     const tape = writeTape(list, plan, {
@@ -131,7 +132,7 @@ function makeLaunch(
   outputs: readonly Buffer[],
   arenaBytes: number,
   arena: Arena,
-  kept: Map<Buffer, TypedArray>,
+  kept: ReadonlyMap<Buffer, TypedArray>,
 ): Launch {
   const slots = new BigUint64Array(new ArrayBuffer(sources.length * 8));
   const tapeAddress = Number(addressOf(words));
@@ -142,7 +143,8 @@ function makeLaunch(
     );
   const [inArena, inInputs, inOutputs] = [ofKind("arena"), ofKind("input"), ofKind("output")];
   const held = ofKind("held").map(({ slot, source: { buffer, offset } }) => {
-    const data = buffer.place.kind === "data" ? heldArray(buffer.place.node) : keptArray(kept, buffer);
+    const data =
+      buffer.place.kind === "data" ? heldArray(buffer.place.node) : (kept.get(buffer) as TypedArray);
     slots[slot] = addressOf(data) + BigInt(offset);
     return data;
   });
@@ -174,12 +176,19 @@ function makeLaunch(
 /** The values of a leaf. */
 const heldArray = (node: Node): TypedArray => hostInputs("native", [(node.attrs as DataAttrs).data])[0];
 
-/** The memory of a kept buffer, which every part of its program shares. */
-function keptArray(kept: Map<Buffer, TypedArray>, buffer: Buffer): TypedArray {
-  let array = kept.get(buffer);
-  if (!array) {
-    array = new (arrayType(buffer.dtype))(new ArrayBuffer(buffer.size * byteSize(buffer.dtype)));
-    kept.set(buffer, array);
-  }
-  return array;
+/** The kept ones of these buffers, in one block: packed weights are read at the speed of memory, which huge pages raise. */
+function keepMemory(buffers: readonly Buffer[], runtime: Runtime): ReadonlyMap<Buffer, TypedArray> {
+  const kept = [...new Set(buffers)].filter((b) => b.place.kind === "kept");
+  const align = 64;
+  const sizes = kept.map((b) => Math.ceil((b.size * byteSize(b.dtype)) / align) * align);
+  const block = new Uint8Array(new ArrayBuffer(sizes.reduce((sum, size) => sum + size, align)));
+  if (kept.length) runtime.preferHugePages(block);
+  let at = kept.length ? align - Number(addressOf(block) % BigInt(align)) : 0;
+  return new Map(
+    kept.map((buffer, i) => {
+      const array = new (arrayType(buffer.dtype))(block.buffer, at, buffer.size);
+      at += sizes[i];
+      return [buffer, array];
+    }),
+  );
 }

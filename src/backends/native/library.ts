@@ -33,6 +33,8 @@ export interface Runtime {
   runTimed(tape: number, words: number, slots: number, seconds: Float64Array): void;
   alloc(bytes: number): number;
   free(address: number, bytes: number): void;
+  /** Asks for huge pages for memory that has not been used yet. */
+  preferHugePages(memory: ArrayBufferView): void;
   /** Addresses of the kernels of a generated library. */
   load(path: string, count: number): number[];
   /** Address of a built-in operation. */
@@ -48,6 +50,7 @@ export function loadRuntime(toolchain: Toolchain): Runtime {
   const runTimed = library.func("int mnb_run_timed(uintptr_t tape, int64_t words, uintptr_t slots, double *seconds)");
   const alloc = library.func("uintptr_t mnb_alloc(int64_t bytes)");
   const free = library.func("void mnb_free(uintptr_t p, int64_t bytes)");
+  const preferHugePages = library.func("void mnb_prefer_huge_pages(uintptr_t p, int64_t bytes)");
   const load = library.func("int mnb_load(str path, int64_t count, uint64_t *out)");
   const symbol = library.func("uint64_t mnb_symbol(str name)");
   const packedElements = library.func("int64_t mnb_packed_elements(str name, int64_t *params)");
@@ -72,6 +75,7 @@ export function loadRuntime(toolchain: Toolchain): Runtime {
       return address;
     },
     free: (address, bytes) => free(address, bytes),
+    preferHugePages: (memory) => preferHugePages(addressOf(memory), memory.byteLength),
     load(path, count) {
       const out = new BigUint64Array(count);
       check(load(path, count, out));

@@ -30,8 +30,8 @@ export const nativeProvider: BackendProvider = {
   dtypes: nativeDTypes,
   expected: true,
   open,
-  setProcessor(name) {
-    setTarget(name);
+  setProcessor(name, symbols) {
+    setTarget(name, symbols);
     forget();
   },
 };

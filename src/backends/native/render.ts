@@ -1,8 +1,9 @@
-import { children, type Expr, type Reduce, type Test } from "../../compiler/expr.ts";
+import { children, type Expr, type Reduce, type Test, usesVar } from "../../compiler/expr.ts";
 import type { Idx, LoopVar } from "../../compiler/idx.ts";
 import { canReplace, type Kernel, type Store } from "../../compiler/kernel.ts";
 import { costPerElement, innermost, outerAxes, runsAcross, topReductions } from "../../compiler/reductions.ts";
 import { type DType, isHalf } from "../../core/dtype.ts";
+import { commonRange } from "./render-guards.ts";
 import { accumulator, beats } from "./render-reduce.ts";
 import { callC, castC, constantC, convertC, ctype, loadC, roundC, storeC, valueType } from "./scalar.ts";
 
@@ -47,6 +48,8 @@ class Renderer {
   private readonly lines: string[] = [];
   private indent = 1;
   private names = 0;
+  /** Whether guards that look at `v` are open, where that is known of the current part of its loop. */
+  private inside: { readonly v: LoopVar; readonly text: string } | null = null;
   /** C expressions of values computed in the current block and those around it. */
   private scope = new Map<Expr, string>();
   /** What a store writes for a value of a 16-bit dtype, where that is known without going through the value. */
@@ -83,12 +86,7 @@ class Renderer {
       this.open("for (int64_t q = begin; q < end; ++q) {");
       this.decompose("q", outer);
       const inner = axes.slice(outer.length);
-      inner.forEach((v, i) => {
-        if (i === inner.length - 1) this.vectorHint(tops);
-        this.loop(v);
-      });
-      this.position(tops);
-      for (const _ of inner) this.close();
+      this.loops(inner, tops);
       this.close();
     }
     const perPosition = Math.max(1, work / Math.max(1, range));
@@ -117,12 +115,8 @@ class Renderer {
       const tops = topReductions(this.stores);
       work += inner.reduce((n, v) => n * v.size, 1) * costPerElement(this.stores, tops);
       if (inner.length === 0) this.open("{");
-      inner.forEach((v, i) => {
-        if (i === inner.length - 1) this.vectorHint(tops);
-        this.loop(v);
-      });
-      this.position(tops);
-      for (const _ of inner.length ? inner : [null]) this.close();
+      this.loops(inner, tops);
+      if (inner.length === 0) this.close();
     }
     this.close();
     return {
@@ -147,6 +141,33 @@ class Renderer {
       return `  ${type}${apart(i) ? "restrict " : ""}const b${i} = (${type})b[${i}];`;
     });
     return [...buffers, ...this.params.map((_, i) => `  const int64_t p${i} = p[${i}];`)];
+  }
+
+  /**
+   * The stores at all positions of these axes. Where guards look at the last one, it is run through in three parts:
+   * before, inside of and after the range where they are open. None of these has a branch, so all become vectors.
+   */
+  private loops(axes: readonly LoopVar[], tops: readonly (readonly Reduce[])[]): void {
+    const last = axes.at(-1);
+    for (const v of axes.slice(0, -1)) this.loop(v);
+    const range = last && tops.length === 0 ? commonRange(this.stores, last) : null;
+    if (last && range) {
+      const [lo, hi, n] = [...range, last.size].map((x) => this.int(x));
+      const [part, v] = [this.name("part"), this.variable(last)];
+      this.open(`for (int ${part} = 0; ${part} < 3; ++${part}) {`);
+      this.line(`const int64_t ${part}_from = ${part} == 0 ? 0 : ${part} == 1 ? ${lo} : ${hi};`);
+      this.line(`const int64_t ${part}_to = ${part} == 0 ? ${lo} : ${part} == 1 ? ${hi} : ${n};`);
+      this.vectorHint(tops);
+      this.open(`for (int64_t ${v} = ${part}_from; ${v} < ${part}_to; ++${v}) {`);
+      this.inside = { v: last, text: `${part} == 1` };
+    } else if (last) {
+      this.vectorHint(tops);
+      this.loop(last);
+    }
+    this.position(tops);
+    this.inside = null;
+    for (const _ of axes) this.close();
+    if (range) this.close();
   }
 
   private vectorHint(tops: readonly (readonly Reduce[])[]): void {
@@ -404,6 +425,7 @@ class Renderer {
   }
 
   private test({ index, lo, hi }: Test): string {
+    if (this.inside && usesVar(index, this.inside.v)) return this.inside.text;
     const i = this.index(index);
     const tests = [];
     if (index.lo < lo) tests.push(`${i} >= ${this.int(lo)}`);

@@ -16,13 +16,15 @@ export interface Toolchain {
   readonly flags: readonly string[];
 }
 
-const flagsFor = (processor: string): readonly string[] => [
+const flagsFor = (processor: string, symbols: readonly string[]): readonly string[] => [
+  ...symbols.map((name) => `-D${name}`),
   ...["-std=gnu11", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", `-march=${processor}`, "-O3"],
   ...["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fwrapv", "-w"],
 ];
 const libraries = ["-lm", "-ldl"];
 
 let processor = "native";
+let symbols: readonly string[] = [];
 let found: Toolchain | null | undefined;
 let announce: (what: string) => void = () => {};
 
@@ -31,14 +33,18 @@ export const onCompile = (listener: (what: string) => void): void => {
   announce = listener;
 };
 
-/** What to compile for, as the compiler's -march names it; "native" is the processor of this machine. */
-export function setTarget(name: string): void {
+/**
+ * What to compile for, as the compiler's -march names it; "native" is the processor of this machine. `defined` are
+ * preprocessor symbols for the run time: tests have it emulate instructions that the machine lacks.
+ */
+export function setTarget(name: string, defined: readonly string[] = []): void {
   const command = findToolchain()?.command;
   if (command && spawnSync(command, [`-march=${name}`, "-x", "c", "-E", "-"], { input: "" }).status !== 0)
     throw new ManabiError(
       `processor "${name}" is not known to ${command}; take a name that its -march knows, such as x86-64-v3 (AVX2) or native`,
     );
   processor = name;
+  symbols = defined;
   found = undefined;
 }
 
@@ -49,7 +55,7 @@ export function findToolchain(): Toolchain | null {
   for (const command of ["cc", "gcc", "clang"]) {
     const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
     if (status !== 0) continue;
-    found = { command, version: stdout.split("\n")[0].trim(), processor, flags: flagsFor(processor) };
+    found = { command, version: stdout.split("\n")[0].trim(), processor, flags: flagsFor(processor, symbols) };
     break;
   }
   return found;

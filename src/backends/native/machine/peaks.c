@@ -12,14 +12,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#if defined(__AVX512BF16__) || (defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__linux__))
+#ifdef __AVX512BF16__
 #include <immintrin.h>
 #endif
-#if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__linux__)
-#define HAS_AMX 1
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+
+#include "../runtime/amx.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define HOT static __attribute__((noinline))
@@ -109,42 +106,27 @@ HOT void dot_bf16(int64_t rounds) {
 }
 #endif
 
-#ifdef HAS_AMX
+#ifdef MNB_AMX
 enum { TILE_PRODUCTS = 4 };
 
-/* Linux gives tiles to a process that asks for them (arch_prctl(2)). */
-static int amx_allowed(void) {
-  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
-}
-
 HOT void tile_bf16(int64_t rounds) {
-  struct {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes_per_row[16];
-    uint8_t rows[16];
-  } shape = {.palette = 1};
-  for (int t = 0; t < 8; t++) {
-    shape.bytes_per_row[t] = 64;
-    shape.rows[t] = 16;
-  }
   _Alignas(64) static const uint8_t zero[16 * 64];
-  _tile_loadconfig(&shape);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_loadd(4, zero, 64);
-  _tile_loadd(5, zero, 64);
-  _tile_loadd(6, zero, 64);
-  _tile_loadd(7, zero, 64);
+  amx_configure(&amx_all_whole);
+  amx_zero(0);
+  amx_zero(1);
+  amx_zero(2);
+  amx_zero(3);
+  amx_load(4, zero, 64);
+  amx_load(5, zero, 64);
+  amx_load(6, zero, 64);
+  amx_load(7, zero, 64);
   for (int64_t i = 0; i < rounds; i++) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+    amx_multiply_add(0, 4, 6);
+    amx_multiply_add(1, 4, 7);
+    amx_multiply_add(2, 5, 6);
+    amx_multiply_add(3, 5, 7);
   }
-  _tile_release();
+  amx_release();
 }
 #endif
 
@@ -202,7 +184,7 @@ EXPORT double mnb_peak_flops(int kind) {
 #ifdef __AVX512BF16__
     case DOT_BF16: return 2.0 * CHAINS * 32;
 #endif
-#ifdef HAS_AMX
+#ifdef MNB_AMX
     case TILE_BF16: return amx_allowed() ? 2.0 * TILE_PRODUCTS * 16 * 16 * 32 : 0;
 #endif
     default: return 0;
@@ -251,7 +233,7 @@ static void work(const struct job *job, line *a, line *b, line *c, int64_t round
 #ifdef __AVX512BF16__
     case DOT_BF16: dot_bf16(rounds); return;
 #endif
-#ifdef HAS_AMX
+#ifdef MNB_AMX
     case TILE_BF16: tile_bf16(rounds); return;
 #endif
     default: break;

@@ -12,63 +12,75 @@ struct box_source {
   int64_t channels, channel_step, partners, partner_step;
 };
 
-/* One row: to[u] = from[step * u + first] where that lies in [0, size), else 0. */
-INLINE void copy_row(real *to, const real *from, const real *partner, int64_t first, int64_t step, int64_t size,
-                     int64_t count) {
+/* One row of the box: u in [begin, end) comes from from[step * u + first], the rest is zero. Stores are of whole vectors,
+ * so what follows the row may be overwritten: rows are filled front to back. */
+struct box_row {
+  int64_t first, step, begin, end, count;
+};
+
+static struct box_row find_row(int64_t first, int64_t step, int64_t size, int64_t count) {
   int64_t begin = mnb_min(count, first >= 0 ? 0 : mnb_ceil_div(-first, step));
   int64_t end = mnb_max(begin, mnb_min(count, first >= size ? 0 : mnb_ceil_div(size - first, step)));
-  for (int64_t u = 0; u < begin; u++) to[u] = 0;
-  if (STEP == 2) {
-    int64_t u = begin;
-    if (step == 1) {
-      const real *second = partner ? partner + first : NULL;
-      for (; u + LANES <= end; u += LANES) {
-        store(to + u, step_of_rows(from + first + u, second ? second + u : NULL));
-      }
-    }
-    for (; u < end; u++) {
-      int64_t at = first + step * u;
-      to[u] = step_of(from + at, partner ? partner + at : NULL);
-    }
-  } else if (step == 1) {
-    int64_t u = begin;
-    for (; u + LANES <= end; u += LANES) store(to + u, load(from + first + u));
-    for (; u < end; u++) to[u] = from[first + u];
-  } else if (step == 2) {
-    for (int64_t u = begin; u < end; u++) to[u] = from[first + 2 * u]; /* a constant step makes vectors */
-  } else {
-    for (int64_t u = begin; u < end; u++) to[u] = from[first + step * u];
-  }
-  for (int64_t u = end; u < count; u++) to[u] = 0;
+  return (struct box_row){first, step, begin, end, count};
 }
 
+/* LANES elements `step` (1 or 2) apart. */
+INLINE vec load_spaced(const real *from, int64_t step) {
+  return step == 1 ? load(from) : SHUFFLE(load(from), load(from + LANES), EVERY, 2);
+}
+
+/* `room` elements may be read from `from` on. */
+INLINE void copy_row(real *to, const real *from, const real *partner, const struct box_row *row, const int64_t step,
+                     int64_t room) {
+  for (int64_t u = 0; u < row->begin; u += LANES) store(to + u, (vec){0});
+  int64_t u = row->begin, at = row->first + step * u;
+  if (step <= 2) {
+    for (; u < row->end && at + step * LANES <= room; u += LANES, at += step * LANES) {
+      vec second = partner ? load_spaced(partner + at, step) : (vec){0};
+      store(to + u, step_of_vectors(load_spaced(from + at, step), second));
+    }
+  }
+  for (; u < row->end; u++, at += step) to[u] = step_of(from + at, partner ? partner + at : NULL);
+  for (u = row->end; u < row->count; u += LANES) store(to + u, (vec){0});
+}
+
+/* One phase of one channel; `partner` is NULL or the channel that is joined with it. */
+static void fill_plane(real *plane, const real *from, const real *partner, const struct conv_plan *plan,
+                       const struct conv_box *box, const int64_t first[3]) {
+  const int64_t *size = plan->source_size;
+  const struct box_row columns = find_row(first[2], plan->step[2], size[2], box->extent[2]);
+  for (int64_t z = 0; z < box->extent[0]; z++) {
+    int64_t iz = plan->step[0] * z + first[0];
+    for (int64_t y = 0; y < box->extent[1]; y++) {
+      int64_t iy = plan->step[1] * y + first[1];
+      real *row = plane + z * box->pitch[0] + y * box->pitch[1];
+      if (iz < 0 || iz >= size[0] || iy < 0 || iy >= size[1]) {
+        memset(row, 0, (size_t)box->extent[2] * sizeof(real));
+        continue;
+      }
+      int64_t at = (iz * size[1] + iy) * size[2], room = plan->source_volume - at;
+      const real *second = partner ? partner + at : NULL;
+      if (columns.step == 1) copy_row(row, from + at, second, &columns, 1, room);
+      else if (columns.step == 2) copy_row(row, from + at, second, &columns, 2, room);
+      else copy_row(row, from + at, second, &columns, columns.step, room);
+    }
+  }
+}
+
+/* All channels of a source; a vector beyond the end of the box may be overwritten. */
 HOT void fill_box(real *to, const struct box_source *source, const struct conv_plan *plan,
                   const struct conv_box *box) {
-  const int64_t *size = plan->source_size;
   const real *from = source->from;
   for (int64_t c = 0; c < source->channels; c++, from += source->channel_step, to += box->channel) {
     const real *partner = c < source->partners ? from + source->partner_step : NULL;
     real *plane = to;
-    for (int64_t pz = 0; pz < plan->residues[0]; pz++) {
-      for (int64_t py = 0; py < plan->residues[1]; py++) {
-        for (int64_t px = 0; px < plan->residues[2]; px++, plane += box->plane) {
-          const int64_t residue[3] = {plan->residue[0][pz], plan->residue[1][py], plan->residue[2][px]};
+    for (int64_t z = 0; z < plan->residues[0]; z++) {
+      for (int64_t y = 0; y < plan->residues[1]; y++) {
+        for (int64_t x = 0; x < plan->residues[2]; x++, plane += box->plane) {
+          const int64_t residue[3] = {plan->residue[0][z], plan->residue[1][y], plan->residue[2][x]};
           int64_t first[3];
           for (int d = 0; d < 3; d++) first[d] = plan->step[d] * box->lo[d] + residue[d] - plan->origin[d];
-          for (int64_t z = 0; z < box->extent[0]; z++) {
-            int64_t iz = plan->step[0] * z + first[0];
-            for (int64_t y = 0; y < box->extent[1]; y++) {
-              int64_t iy = plan->step[1] * y + first[1];
-              real *row = plane + z * box->pitch[0] + y * box->pitch[1];
-              if (iz < 0 || iz >= size[0] || iy < 0 || iy >= size[1]) {
-                memset(row, 0, (size_t)box->extent[2] * sizeof(real));
-              } else {
-                int64_t at = (iz * size[1] + iy) * size[2];
-                copy_row(row, from + at, partner ? partner + at : NULL, first[2], plan->step[2], size[2],
-                         box->extent[2]);
-              }
-            }
-          }
+          fill_plane(plane, from, partner, plan, box, first);
         }
       }
     }

@@ -15,117 +15,25 @@
 #include "conv-box.h"
 #include "conv-channels.h"
 #include "conv-columns.h"
-#include "gemm.h"
-
-#include <stdatomic.h>
+#include "conv-turned.h"
+#include "conv-weights.h"
 
 enum {
   CHUNK = CHUNK_TILES * TILE_COLS,
-  PACKING_ROWS = 12, /* rows that could be computed while a panel is packed */
   OVERLAP_DEPTH_BLOCKS = 3,
   GROUPS_PER_LIST = 8,
   THIN_VECTORS = 8
 };
 
-struct gather {
-  const struct conv_plan *plan;
-  const real *source, *source_end, *weights;
-  real *out;
-  struct conv_box box; /* of the largest band */
-  int indexed, overlap;
-  int64_t images, bands, row_blocks, group_blocks; /* the task grid: images per task, and counts of the others */
-  int64_t image_blocks, band_dim;
-  int64_t depth_slice;
-  int64_t *offsets, *weight_index; /* of all parts, one after the other */
-  real *packed;                    /* [group][part][slice][tile][step][row] */
-  int64_t box_elements;            /* of one group and image */
-  int64_t reach;                   /* the largest offset */
-  struct mnb_epilogue *epilogue;
-  _Atomic int *bands_done;         /* per task grid without bands */
-};
-
-static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
-
 /* Narrows the positions [lo, hi) to one of `bands` bands along `dim`; a row is cut between whole tiles of columns. */
-static int64_t band_unit(int64_t dim) { return dim == 2 ? TILE_COLS : 1; }
+static int64_t band_unit(const struct gather *g) {
+  return g->band_dim < 2 ? 1 : g->turned ? TILE_ROWS : TILE_COLS;
+}
 
-COLD static void cut_band(int64_t lo[3], int64_t hi[3], int64_t dim, int64_t bands, int64_t band) {
-  int64_t unit = band_unit(dim), units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
+COLD static void cut_band(const struct gather *g, int64_t lo[3], int64_t hi[3], int64_t band) {
+  int64_t dim = g->band_dim, bands = g->bands, unit = band_unit(g), units = mnb_ceil_div(hi[dim] - lo[dim], unit), start = lo[dim];
   lo[dim] = start + mnb_split(units, bands, band) * unit;
   hi[dim] = mnb_min(hi[dim], start + mnb_split(units, bands, band + 1) * unit);
-}
-
-/* ---- weights ---- */
-
-static int64_t packed_rows(const struct conv_plan *plan) { return mnb_round_up(plan->rows, TILE_ROWS); }
-
-struct part_place {
-  int64_t tables, packed; /* offsets of the part in the tables and in the packed weights of a group */
-};
-
-COLD static struct part_place place_of_part(const struct conv_plan *plan, int64_t part) {
-  struct part_place place = {0, 0};
-  for (int64_t i = 0; i < part; i++) place.tables += plan->part[i].taps * plan->steps;
-  place.packed = place.tables * packed_rows(plan);
-  return place;
-}
-
-/* One step of a panel of weights; its partner lies `partner` further on, if that is not 0. */
-INLINE void pack_step(real *to, int width, const real *from, int64_t partner, int64_t row_step, int rows) {
-  if (STEP == 1) {
-    for (int r = 0; r < width; r++) to[r] = r < rows ? from[r * row_step] : 0;
-    return;
-  }
-  real first[2 * LANES] = {0}, second[2 * LANES] = {0}, steps[2 * LANES];
-  for (int r = 0; r < rows; r++) first[r] = from[r * row_step];
-  if (partner) for (int r = 0; r < rows; r++) second[r] = from[r * row_step + partner];
-  store(steps, step_of_rows(first, second));
-  memcpy(to, steps, (size_t)width * sizeof(real));
-}
-
-/* Task: one tile of rows of one group, all parts and slices. */
-static void pack_weights_task(void *ctx, int64_t task, int thread) {
-  (void)thread;
-  const struct gather *g = ctx;
-  const struct conv_plan *plan = g->plan;
-  int64_t tiles = mnb_ceil_div(plan->rows, TILE_ROWS), group = task / tiles, row = task % tiles * TILE_ROWS;
-  int rows = (int)mnb_min(TILE_ROWS, plan->rows - row), width = row_class(rows);
-  int64_t all_depth = plan->volume * plan->steps;
-  const real *from = g->weights + group * plan->rows * plan->volume * plan->channels + row * plan->row_step;
-  real *to = g->packed + group * packed_rows(plan) * all_depth;
-  const int64_t *index = g->weight_index;
-  for (int64_t p = 0; p < plan->parts; p++) {
-    int64_t depth = plan->part[p].taps * plan->steps, slices = slices_of(g, depth);
-    for (int64_t slice = 0; slice < slices; slice++) {
-      int64_t k0 = mnb_split(depth, slices, slice), k1 = mnb_split(depth, slices, slice + 1);
-      real *panel = to + k0 * packed_rows(plan) + row * (k1 - k0);
-      if (depth == all_depth && plan->channel_step == plan->volume && (STEP == 1 || plan->volume == 1)) {
-        int64_t source = k0 * STEP; /* forward: the weights as they lie */
-        int64_t sources = mnb_min((k1 - k0) * STEP, plan->channels * plan->volume - source);
-        pack_a(panel, width, from + source, plan->row_step, 1, rows, sources);
-        continue;
-      }
-      for (int64_t k = k0; k < k1; k++, panel += width) {
-        int alone = STEP == 1 || k / plan->part[p].taps * STEP + 1 == plan->channels;
-        pack_step(panel, width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows);
-      }
-    }
-    to += depth * packed_rows(plan);
-    index += depth;
-  }
-}
-
-COLD static void index_weights(struct gather *g) {
-  const struct conv_plan *plan = g->plan;
-  int64_t *index = g->weight_index, *offset = g->offsets;
-  for (int64_t p = 0; p < plan->parts; p++) {
-    const struct conv_part *part = &plan->part[p];
-    for (int64_t c = 0; c < plan->steps; c++) {
-      for (int64_t t = 0; t < part->taps; t++) *index++ = c * STEP * plan->channel_step + part->tap[t];
-    }
-    conv_tap_offsets(offset, plan, part, &g->box);
-    for (int64_t k = 0; k < part->taps * plan->steps; k++) g->reach = mnb_max(g->reach, *offset++);
-  }
 }
 
 /* ---- compute ---- */
@@ -144,16 +52,22 @@ INLINE void gather_tile(struct tile *t, enum tile_kind kind, real *out, int64_t 
   }
 }
 
-/* Rows [row0, row1) of a chunk over one slice. A few tiles of columns that fit into L1 together take turns, so that
- * short slices write longer stretches of each output row. */
+/* Tiles of columns that take turns with each tile of rows, so that longer stretches of output rows are written at a time:
+ * as many as L1 holds, or where L2 keeps up with a tile (depth_block), a quarter of L2. */
+static int64_t tiles_in_turn(int64_t depth) {
+  return mnb_max(1, (VECTOR_BYTES == 64 ? 8 : 1) * depth_block() / depth);
+}
+
+/* Rows [row0, row1) of a chunk over one slice. */
 static void gather_slice(struct tile *t, enum tile_kind kind, const struct columns *list, const real *base,
                          const real *panels, const real *weights, real *out, int64_t step, int64_t row0, int64_t row1) {
-  int64_t group = mnb_max(1, depth_block() / t->depth);
+  int64_t group = tiles_in_turn(t->depth);
   for (int64_t first = 0; first < list->tiles; first += group) {
     int64_t last = mnb_min(list->tiles, first + group);
     for (int64_t row = row0; row < row1; row += TILE_ROWS) {
       t->a[0] = weights + row * t->depth;
       for (int64_t j = first; j < last; j++) {
+        t->next = j == first ? t->a[0] + TILE_ROWS * t->depth : t->a[0];
         const struct run *run = list->run + list->first[j];
         int64_t runs = list->first[j + 1] - list->first[j];
         if (kind == PACKED_INDEXED) {
@@ -207,11 +121,11 @@ static void gather_thin(const struct columns *list, const real *base, const int6
 static void gather_chunk(const struct gather *g, const struct columns *list, const real *base, real *out,
                          int64_t group, int64_t part, int64_t row0, int64_t row1, real *panels) {
   const struct conv_plan *plan = g->plan;
-  struct part_place place = place_of_part(plan, part);
+  struct part_place place = place_of_part(g, part);
   int64_t depth = plan->part[part].taps * plan->steps, slices = slices_of(g, depth);
   int64_t step = plan->part[part].out_step[2];
   const int64_t *offset = g->offsets + place.tables;
-  const real *weights = g->packed + group * packed_rows(plan) * plan->volume * plan->steps + place.packed;
+  const real *weights = g->packed + group * packed_rows(g) * plan->volume * plan->steps + place.packed;
   if (STEP == 1 && plan->rows == 1 && g->indexed && slices == 1) {
     gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
     return;
@@ -233,7 +147,7 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
     for (int64_t block = 0; block < blocks; block++) {
       int64_t from = row0 + mnb_split(tiles, blocks, block) * TILE_ROWS;
       int64_t to = mnb_min(row1, row0 + mnb_split(tiles, blocks, block + 1) * TILE_ROWS);
-      const real *a = weights + k0 * packed_rows(plan);
+      const real *a = weights + k0 * packed_rows(g);
       if (g->indexed) gather_slice(&t, PACKED_INDEXED, list, base, NULL, a, out, step, from, to);
       else gather_slice(&t, PACKED_STRIDED, list, NULL, panels, a, out, step, from, to);
     }
@@ -252,6 +166,12 @@ static void finish_task(const struct gather *g, int64_t task, int64_t first, int
   }
 }
 
+/* Scratch of a task before its boxes. */
+static int64_t work_elements(const struct gather *g) {
+  if (g->turned) return TURNED_ELEMENTS;
+  return g->indexed ? 0 : CHUNK * g->depth_slice + TILE_COLS;
+}
+
 static void gather_task(void *ctx, int64_t task, int thread) {
   const struct gather *g = ctx;
   const struct conv_plan *plan = g->plan;
@@ -261,16 +181,16 @@ static void gather_task(void *ctx, int64_t task, int thread) {
   int64_t images = mnb_min(g->images, plan->n - first);
   int64_t group0 = mnb_split(plan->groups, g->group_blocks, group_block);
   int64_t group1 = mnb_split(plan->groups, g->group_blocks, group_block + 1);
-  int64_t tiles = mnb_ceil_div(plan->rows, TILE_ROWS);
-  int64_t row0 = mnb_split(tiles, g->row_blocks, row_block_index) * TILE_ROWS;
-  int64_t row1 = mnb_min(plan->rows, mnb_split(tiles, g->row_blocks, row_block_index + 1) * TILE_ROWS);
+  int64_t tiles = mnb_ceil_div(plan->rows, panel_rows(g));
+  int64_t row0 = mnb_split(tiles, g->row_blocks, row_block_index) * panel_rows(g);
+  int64_t row1 = mnb_min(plan->rows, mnb_split(tiles, g->row_blocks, row_block_index + 1) * panel_rows(g));
   int64_t lo[3], hi[3];
   memcpy(lo, plan->lo, sizeof lo);
   memcpy(hi, plan->hi, sizeof hi);
-  cut_band(lo, hi, g->band_dim, g->bands, band);
+  cut_band(g, lo, hi, band);
 
   real *panels = mnb_scratch(thread);
-  real *boxes = panels + (g->indexed ? 0 : CHUNK * g->depth_slice + TILE_COLS);
+  real *boxes = panels + work_elements(g);
   int64_t box_elements = plan->in_place ? 0 : (group1 - group0) * images * g->box_elements;
   struct columns *list = (struct columns *)(boxes + box_elements);
   list = (struct columns *)(((uintptr_t)list + MNB_ALIGN - 1) / MNB_ALIGN * MNB_ALIGN);
@@ -309,6 +229,13 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       empty |= range.lo[d] >= range.hi[d];
     }
     if (empty) continue;
+    if (g->turned) {
+      for (int64_t group = group0; group < group1; group++) {
+        turned_rows(g, &range, base + (group - group0) * group_from, group,
+                    g->out + (first * plan->groups + group) * plan->rows * plan->out_volume, row0, row1, panels);
+      }
+      continue;
+    }
     struct cursor at = {0, {range.lo[0], range.lo[1], range.lo[2]}};
     while (at.image < images) {
       list_columns(list, &at, &range);
@@ -323,12 +250,6 @@ static void gather_task(void *ctx, int64_t task, int thread) {
 }
 
 /* ---- set-up ---- */
-
-/* Vectors of columns that `count` images fill when `together` of them share their tiles. */
-static int64_t column_vectors(int64_t count, int64_t together, int64_t positions) {
-  return count / together * mnb_ceil_div(together * positions, LANES) +
-         mnb_ceil_div(count % together * positions, LANES);
-}
 
 /* Images per task when panels are packed: full tiles against panels that several blocks of rows pack anew. */
 COLD static int64_t images_together(const struct gather *g, int64_t threads) {
@@ -362,13 +283,11 @@ COLD static void choose_gather(struct gather *g) {
     positions *= size[d];
   }
   g->band_dim = size[0] > 1 ? 0 : size[1] > 1 ? 1 : 2;
-  int64_t used = 100 * size[2] / mnb_round_up(size[2], LANES);
-  g->indexed = plan->rows * (100 - used) < PACKING_ROWS * used &&
-               !(plan->in_place && (size[2] % LANES != 0 || plan->parts > 1));
+  g->indexed = !g->turned && reads_rows(plan);
   int64_t depth = plan->volume * plan->steps;
   /* Vectors can overlap at the end of a row if nothing is accumulated, that is, in a single slice. */
   g->overlap = g->indexed && size[2] % LANES != 0 && depth <= OVERLAP_DEPTH_BLOCKS * depth_block();
-  g->depth_slice = g->overlap ? depth : product_depth_block();
+  g->depth_slice = g->overlap ? depth : (g->turned ? 2 : 1) * product_depth_block();
 
   /* Small images go together until they fill a chunk; groups go together if they are small, and a few in any case,
    * because they share the list of columns. */
@@ -377,28 +296,32 @@ COLD static void choose_gather(struct gather *g) {
   int64_t share = mnb_min(GROUPS_PER_LIST, plan->groups * plan->n / (4 * threads));
   int64_t per_task = mnb_max(TASK_PRODUCTS / group_work, mnb_min(share, mnb_cache_bytes(2) / 2 / group_bytes));
   g->group_blocks = mnb_ceil_div(plan->groups, mnb_max(1, per_task));
-  g->images = g->indexed ? mnb_max(1, mnb_min(CHUNK / positions, plan->n * g->group_blocks / (4 * threads)))
-                         : images_together(g, threads);
+  g->images = g->turned    ? 1
+              : g->indexed ? mnb_max(1, mnb_min(CHUNK / positions, plan->n * g->group_blocks / (4 * threads)))
+                           : images_together(g, threads);
   g->image_blocks = mnb_ceil_div(plan->n, g->images);
   g->bands = 1;
   g->row_blocks = 1;
   int64_t tasks = g->group_blocks * g->image_blocks;
-  if (threads > 1 && tasks < 4 * threads && g->images == 1) {
-    g->bands = mnb_max(1, mnb_min(size[g->band_dim] / 4, mnb_ceil_div(4 * threads, tasks)));
-  }
-  if (threads > 1 && tasks * g->bands < 2 * threads) {
-    g->row_blocks = mnb_min(mnb_ceil_div(plan->rows, TILE_ROWS), mnb_ceil_div(2 * threads, tasks * g->bands));
-  }
+  int64_t most_bands = mnb_ceil_div(size[g->band_dim], band_unit(g)), fewest = 1;
   if (!plan->in_place) { /* a band's box should stay in L2 */
     int64_t row_bytes = plan->steps * conv_phases(plan) * positions / size[g->band_dim] * (int64_t)sizeof(real);
     int64_t fit = mnb_max(4, mnb_cache_bytes(2) * 3 / 4 / row_bytes);
-    g->bands = mnb_max(g->bands, mnb_ceil_div(size[g->band_dim], fit));
+    fewest = mnb_min(most_bands, mnb_ceil_div(size[g->band_dim], fit));
   }
-  g->bands = mnb_min(g->bands, mnb_ceil_div(size[g->band_dim], band_unit(g->band_dim)));
+  if (g->turned) {
+    cut_turned(g, tasks, threads, size, fewest);
+  } else if (threads > 1 && tasks < 4 * threads && g->images == 1) {
+    g->bands = mnb_max(1, mnb_min(size[g->band_dim] / 4, mnb_ceil_div(4 * threads, tasks)));
+  }
+  if (!g->turned && threads > 1 && tasks * g->bands < 2 * threads) {
+    g->row_blocks = mnb_min(mnb_ceil_div(plan->rows, panel_rows(g)), mnb_ceil_div(2 * threads, tasks * g->bands));
+  }
+  g->bands = mnb_min(most_bands, mnb_max(g->bands, fewest));
   int64_t lo[3], hi[3];
   memcpy(lo, plan->lo, sizeof lo);
   memcpy(hi, plan->hi, sizeof hi);
-  cut_band(lo, hi, g->band_dim, g->bands, 0);
+  cut_band(g, lo, hi, 0);
   conv_box_layout(&g->box, plan, lo, hi);
   g->box_elements = plan->steps * g->box.channel;
 }

@@ -6,33 +6,35 @@
 #include "conv-gather.h"
 
 /* Elements of the packed weights: [group][part][slice][tile][step][row], and a vector beyond that may be read. */
-static int64_t packed_elements(const struct conv_plan *plan) {
-  return plan->groups * packed_rows(plan) * plan->steps * plan->volume + LANES;
+static int64_t packed_elements(const struct gather *g) {
+  return g->plan->groups * packed_rows(g) * g->plan->steps * g->plan->volume + LANES;
 }
 
-/* Pairs of channels have to be made (real.h). */
-static void use_steps(struct conv_plan *plan) {
-  if (STEP == 1) return;
+/* Settles which way is taken. Pairs of channels have to be made in a box (real.h). */
+COLD static void choose_roles(struct gather *g, struct conv_plan *plan) {
   plan->steps = steps_of(plan->channels);
-  plan->in_place = 0;
+  if (STEP > 1) plan->reachable = plan->in_place = 0;
+  g->plan = plan;
+  g->turned = turning_pays(plan);
+  if (g->turned) plan->in_place = plan->reachable;
 }
 
 /* With `packed`, weights that were packed earlier are read from there, or if there is no `out`, packed to there. */
 COLD static void run_gather(struct conv_plan *plan, const real *source, const real *weights, real *packed, real *out) {
-  struct gather g = {.plan = plan, .source = source, .weights = weights, .out = out, .packed = packed};
+  struct gather g = {.source = source, .weights = weights, .out = out, .packed = packed};
   if (plan->n * plan->out_volume * plan->groups * plan->rows == 0) return;
-  use_steps(plan);
   if (plan->channels * plan->volume * plan->source_volume == 0) {
     if (out) memset(out, 0, (size_t)(plan->n * plan->out_volume * plan->groups * plan->rows) * sizeof(real));
     return;
   }
+  choose_roles(&g, plan);
   choose_gather(&g);
-  int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(plan);
+  int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(&g);
   int64_t blocks = g.image_blocks * g.group_blocks * g.row_blocks;
   int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t) + blocks * (int64_t)sizeof(int), MNB_ALIGN);
   int64_t *tables = mnb_shared(table_bytes + own * (int64_t)sizeof(real));
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
-  int64_t elements = (g.indexed ? 0 : CHUNK * g.depth_slice + TILE_COLS) +
+  int64_t elements = work_elements(&g) +
                      (plan->in_place ? 0 : groups * g.images * g.box_elements) + 2 * TILE_COLS;
   if (tables == NULL) return;
   if (mnb_scratch_reserve(elements * (int64_t)sizeof(real) + (int64_t)sizeof(struct columns) + MNB_ALIGN) != 0) return;
@@ -41,7 +43,7 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   g.bands_done = (_Atomic int *)(tables + 2 * depth);
   if (!packed) g.packed = (real *)((char *)tables + table_bytes);
   index_weights(&g);
-  if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, TILE_ROWS), pack_weights_task, &g);
+  if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, panel_rows(&g)), pack_weights_task, &g);
   if (!out) return;
   g.source_end = source + plan->n * conv_image_step(plan);
   for (int64_t p = 0; p < plan->parts; p++) {
@@ -92,8 +94,9 @@ COLD int64_t OP_NAME(conv_packed_elements)(const int64_t *p) {
   conv_read_shape(&shape, p);
   if (too_thin_for_pairs(shape.o, shape.c, shape.groups) || (STEP == 1 && read_channels(&channels, &shape))) return 0;
   if (shape.o == shape.groups || conv_plan_forward(&plan, &shape) != 0) return 0;
-  use_steps(&plan);
-  int64_t elements = packed_elements(&plan);
+  struct gather g = {0};
+  choose_roles(&g, &plan);
+  int64_t elements = packed_elements(&g);
   conv_plan_free(&plan);
   return elements;
 }

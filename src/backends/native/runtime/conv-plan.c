@@ -53,12 +53,13 @@ static void finish(struct conv_plan *plan) {
   plan->source_volume = conv_volume(plan->source_size);
   plan->out_volume = conv_volume(plan->out_size);
   plan->steps = plan->channels;
-  plan->in_place = conv_phases(plan) == 1;
+  plan->reachable = conv_phases(plan) == 1;
   for (int d = 0; d < 3; d++) {
-    plan->in_place &= plan->step[d] == 1 && plan->lo[d] + plan->min_shift[d] - plan->origin[d] >= 0 &&
-                      plan->hi[d] - 1 + plan->max_shift[d] - plan->origin[d] < plan->source_size[d];
-    if (plan->origin[d] != 0 || plan->residue[d][0] != 0) plan->in_place = 0;
+    plan->reachable &= plan->lo[d] + plan->min_shift[d] >= 0 &&
+                       plan->step[d] * (plan->hi[d] - 1 + plan->max_shift[d]) < plan->source_size[d] &&
+                       plan->origin[d] == 0 && plan->residue[d][0] == 0;
   }
+  plan->in_place = plan->reachable && conv_volume(plan->step) == 1;
 }
 
 int conv_plan_forward(struct conv_plan *plan, const struct conv_shape *s) {
@@ -145,10 +146,11 @@ void conv_box_layout(struct conv_box *box, const struct conv_plan *plan, const i
     box->lo[d] = lo[d] + plan->min_shift[d];
     box->extent[d] = hi[d] - lo[d] + plan->max_shift[d] - plan->min_shift[d];
   }
-  const int64_t *size = plan->in_place ? plan->source_size : box->extent;
-  box->pitch[2] = 1;
-  box->pitch[1] = size[2];
-  box->pitch[0] = size[1] * size[2];
+  const int64_t *size = plan->in_place ? plan->source_size : box->extent, one[3] = {1, 1, 1};
+  const int64_t *step = plan->in_place ? plan->step : one;
+  box->pitch[2] = step[2];
+  box->pitch[1] = step[1] * size[2];
+  box->pitch[0] = step[0] * size[1] * size[2];
   box->plane = size[0] * size[1] * size[2];
   if (!plan->in_place) {
     /* An odd number of 64-byte lines, so that the same place of successive channels falls into different cache sets. */

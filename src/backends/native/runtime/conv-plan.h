@@ -42,7 +42,8 @@ struct conv_plan {
   int64_t parts;
   struct conv_part *part;
   int64_t volume;               /* taps of the kernel */
-  int in_place;                 /* every tap lies inside the source and the stride is 1: no copy is needed */
+  int reachable;                /* every tap lies inside the source, in one phase without residue */
+  int in_place;                 /* the source is read where it lies: reachable, and its columns neighbours or turned */
   void *memory;
 };
 

@@ -110,6 +110,8 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
     t.b[0] = s->b_panels + j * s->depth;
     for (int64_t i = i_begin; i < i_end; i += TILE_ROWS) {
       t.a[0] = s->a_panels + i * s->depth;
+      t.next = part_to_fetch(t.b[0] + TILE_COLS * s->depth, s->depth, (i - i_begin) / TILE_ROWS);
+      if (t.next == NULL) t.next = t.a[0] + TILE_ROWS * s->depth;
       t.c[0] = g->c + (s->i0 + i) * g->n + s->j0 + j;
       t.c[1] = t.c[0] + LANES;
       int cols = (int)mnb_min(TILE_COLS, s->cols - j);

@@ -32,6 +32,17 @@ static void *map_block(int64_t bytes) {
   return start + before;
 }
 
+void mnb_prefer_huge_pages(void *p, int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  uintptr_t mask = ~(uintptr_t)(HUGE_PAGE_BYTES - 1);
+  uintptr_t begin = ((uintptr_t)p + HUGE_PAGE_BYTES - 1) & mask, end = ((uintptr_t)p + (uintptr_t)bytes) & mask;
+  if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+  (void)p;
+  (void)bytes;
+#endif
+}
+
 void *mnb_alloc(int64_t bytes) {
   if (bytes < 0) return NULL;
   if (bytes >= MAP_FROM_BYTES) return map_block(bytes);

@@ -6,13 +6,22 @@
  *   A indexed   element (i, k) at a[i] + a_index[k]: taps of an image (weight gradient)
  *   B strided   row k at b + k * b_step: packed panels (b_step = TILE_COLS) or a matrix as it lies
  *   B indexed   row k at b + b_index[k], separately for the two vectors: taps of an image (forward)
- * Fewer rows have kernels of their own (ROW_CLASSES); at the right edge a tile computes into a buffer. */
+ * Fewer rows have kernels of their own (ROW_CLASSES); at the right edge a tile computes into a buffer. With AMX all
+ * operands are packed (microkernel-amx.h). */
 #ifndef MNB_MICROKERNEL_H
 #define MNB_MICROKERNEL_H
 
 #include "real.h"
 
-#if VECTOR_BYTES == 64
+#ifdef AMX
+enum { PACKED_ONLY = 1 };
+#else
+enum { PACKED_ONLY = 0 };
+#endif
+#if defined(AMX)
+enum { TILE_ROWS = 32 };
+#define ROW_CLASSES(f) f(32) f(16)
+#elif VECTOR_BYTES == 64
 enum { TILE_ROWS = 14 };
 #define ROW_CLASSES(f) f(14) f(8) f(4) f(2)
 #elif defined(__aarch64__)
@@ -22,7 +31,7 @@ enum { TILE_ROWS = 8 }; /* more would spill: gcc keeps every scalar of A in a re
 enum { TILE_ROWS = 6 };
 #define ROW_CLASSES(f) f(6) f(4) f(2)
 #endif
-enum { TILE_COLS = 2 * LANES };
+enum { TILE_COLS = 2 * LANES, LINE_BYTES = 64 };
 
 struct tile {
   int64_t depth;
@@ -35,11 +44,15 @@ struct tile {
   real *c[2]; /* row i of the left and the right vector at c[v] + i * c_step */
   int64_t c_step;
   int accumulate; /* C += instead of C = */
+  const real *next; /* what later tiles will read, or NULL: a line of it per step is fetched into L2 */
 };
 
 /* The narrow ones have a single vector of columns, b[0] and c[0]. */
 enum tile_kind { PACKED_STRIDED, PACKED_INDEXED, STRIDED_STRIDED, INDEXED_STRIDED, PACKED_NARROW, INDEXED_NARROW };
 
+#ifdef AMX
+#include "microkernel-amx.h"
+#else
 INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   vec acc[TILE_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vec){0};
@@ -51,8 +64,13 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   const real *b0 = t->b[0], *b1 = t->b[1], *packed = t->a[0];
   const int64_t *a_index = t->a_index, *b_index = t->b_index;
   const int64_t depth = t->depth, a_step = t->a_step, b_step = t->b_step;
+  const char *next = (const char *)(t->next ? t->next : t->b[0]);
   int64_t a_at = 0;
   for (int64_t k = 0; k < depth; k++) {
+    if (kind != STRIDED_STRIDED) {
+      __builtin_prefetch(next, 0, 2);
+      next += LINE_BYTES;
+    }
     vec left, right;
     if (kind == PACKED_INDEXED) {
       left = load(b0 + b_index[k]);
@@ -92,16 +110,6 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   HOT void tile_indexed_strided_##rows(const struct tile *t) { tile_body(t, INDEXED_STRIDED, rows); } \
   HOT void tile_packed_narrow_##rows(const struct tile *t) { tile_body(t, PACKED_NARROW, rows); }     \
   HOT void tile_indexed_narrow_##rows(const struct tile *t) { tile_body(t, INDEXED_NARROW, rows); }
-ROW_CLASSES(DEFINE_KERNELS)
-
-/* The height of the kernel that serves `rows` rows: also the row pitch of a packed panel of so many rows. */
-INLINE int row_class(int rows) {
-#define AT_MOST(class) \
-  if (rows <= class) best = class;
-  int best = TILE_ROWS;
-  ROW_CLASSES(AT_MOST)
-  return best;
-}
 
 #define CASE(rows)                                                \
   case rows:                                                      \
@@ -112,6 +120,25 @@ INLINE int row_class(int rows) {
     else if (kind == PACKED_NARROW) tile_packed_narrow_##rows(t);    \
     else tile_indexed_narrow_##rows(t);                              \
     break;
+#endif
+ROW_CLASSES(DEFINE_KERNELS)
+
+/* Tiles that fetch a whole panel of B, each as many lines as the panel has steps. */
+enum { TILES_PER_PANEL = VECTOR_BYTES > 32 ? 2 : 1 };
+
+/* What the tile with this number fetches of a panel that is wanted next; NULL if others have fetched it all. */
+INLINE const real *part_to_fetch(const real *panel, int64_t depth, int64_t number) {
+  return number < TILES_PER_PANEL ? panel + number * depth * LINE_BYTES / (int64_t)sizeof(real) : NULL;
+}
+
+/* The height of the kernel that serves `rows` rows: also the row pitch of a packed panel of so many rows. */
+INLINE int row_class(int rows) {
+#define AT_MOST(class) \
+  if (rows <= class) best = class;
+  int best = TILE_ROWS;
+  ROW_CLASSES(AT_MOST)
+  return best;
+}
 
 /* Runs the kernel for `rows` (a row class). */
 INLINE void run_kernel_rows(const struct tile *t, enum tile_kind kind, int rows) {

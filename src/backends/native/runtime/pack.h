@@ -65,10 +65,39 @@ HOT void pack_b(real *to, const real *src, int64_t lane_step, int64_t depth_step
   pack_panel(to, TILE_COLS, src, lane_step, depth_step, lanes, sources);
 }
 
+#ifdef AMX
+/* From one row to the next, and from one step to the next, in a panel of A. */
+INLINE int64_t row_pitch(int64_t steps) { return steps; }
+INLINE int64_t step_pitch(int width) {
+  (void)width;
+  return 1;
+}
+
+HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
+                int64_t sources) {
+  int64_t steps = steps_of(sources), whole = sources / STEP;
+  for (int l = 0; l < lanes; l++, src += lane_step, to += steps) {
+    int64_t k = 0;
+    for (; depth_step == 1 && k + LANES <= whole; k += LANES) store(to + k, steps_in_row(src + k * STEP));
+    for (; k < steps; k++) {
+      const real *first = src + k * STEP * depth_step;
+      to[k] = step_of(first, k < whole ? first + depth_step : NULL);
+    }
+  }
+  memset(to, 0, (size_t)((width - lanes) * steps) * sizeof(real));
+}
+#else
+INLINE int64_t row_pitch(int64_t steps) {
+  (void)steps;
+  return 1;
+}
+INLINE int64_t step_pitch(int width) { return width; }
+
 HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
                 int64_t sources) {
   if (width == TILE_ROWS) pack_panel(to, TILE_ROWS, src, lane_step, depth_step, lanes, sources);
   else pack_lane_by_lane(to, width, src, lane_step, depth_step, lanes, 0, sources);
 }
+#endif
 
 #endif

@@ -2,7 +2,8 @@
  *
  * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. With PAIRS as well, products are of
  * bf16: packers and boxes round two f32 that follow each other in the depth of the product to bf16 and put them into
- * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. */
+ * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. With AMX
+ * besides, the tile is that of AMX. */
 #ifndef MNB_REAL_H
 #define MNB_REAL_H
 
@@ -25,7 +26,9 @@
 #if REAL_BITS == 32
 typedef float real;
 typedef int32_t lane_index;
-#ifdef PAIRS
+#if defined(AMX)
+#define OP_NAME(name) mnb_##name##_f32_amx
+#elif defined(PAIRS)
 #define OP_NAME(name) mnb_##name##_f32_bf16
 #else
 #define OP_NAME(name) mnb_##name##_f32
@@ -70,11 +73,9 @@ INLINE vec multiply_add(vec sum, vec x, vec y) {
   return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
 }
 INLINE vec broadcast(real x) { return (vec)_mm512_set1_ps(x); }
-/* The step of every lane from two rows of which the second may be missing. */
-INLINE vec step_of_rows(const real *first, const real *second) {
-  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(first)));
-  if (second == NULL) return (vec)low;
-  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(second)));
+INLINE vec step_of_vectors(vec first, vec second) {
+  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
+  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
   return (vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 INLINE real step_of(const real *first, const real *second) {
@@ -89,9 +90,9 @@ INLINE vec steps_in_row(const real *p) {
 enum { STEP = 1 };
 INLINE vec multiply_add(vec sum, vec x, vec y) { return sum + x * y; }
 INLINE vec broadcast(real x) { return splat(x); }
-INLINE vec step_of_rows(const real *first, const real *second) {
+INLINE vec step_of_vectors(vec first, vec second) {
   (void)second;
-  return load(first);
+  return first;
 }
 INLINE real step_of(const real *first, const real *second) {
   (void)second;
@@ -99,6 +100,11 @@ INLINE real step_of(const real *first, const real *second) {
 }
 INLINE vec steps_in_row(const real *p) { return load(p); }
 #endif
+
+/* The step of every lane from two rows of which the second may be missing. */
+INLINE vec step_of_rows(const real *first, const real *second) {
+  return step_of_vectors(load(first), second ? load(second) : (vec){0});
+}
 
 /* All ones in the first n lanes; and a vector with the other lanes set to zero. */
 INLINE lane_mask first_lanes(int n) {
@@ -111,6 +117,7 @@ INLINE vec keep_lanes(vec v, lane_mask mask) { return (vec)((lane_mask)v & mask)
 /* SHUFFLE(x, y, f, d): lane l is lane f(l, d) of x followed by y. */
 #define LOW(l, d) ((l) & (d) ? LANES + (l) - (d) : (l))
 #define HIGH(l, d) ((l) & (d) ? LANES + (l) : (l) + (d))
+#define EVERY(l, d) ((d) * (l)) /* one lane of d */
 #define EACH2(f, d, b) f((b), d), f((b) + 1, d)
 #define EACH4(f, d, b) EACH2(f, d, b), EACH2(f, d, (b) + 2)
 #define EACH8(f, d, b) EACH4(f, d, b), EACH4(f, d, (b) + 4)

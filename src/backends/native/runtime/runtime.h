@@ -3,11 +3,13 @@
  * pool.c      worker threads                    memory.c   allocations, scratch, error text
  * library.c   generated kernels, built-in ops   tape.c     the program interpreter
  * real.h      vector types of one float width   microkernel.h, pack.h   the GEMM tile and its packers
+ * amx.h       AMX, or its emulation              microkernel-amx.h      the same tile on it
  * gemm.h      matrix product                    conv-*.h   convolution and its two gradients
  * attention.h   fused attention and its gradient
  * sort32.c sort64.c axis-ops.c                     the ops along one axis
  *
- * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width. */
+ * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width, real-bf16.c and
+ * real-amx.c once for each way to multiply bf16. */
 #ifndef MNB_RUNTIME_H
 #define MNB_RUNTIME_H
 
@@ -25,6 +27,8 @@ MNB_EXPORT int mnb_threads(void);
 /* 64-byte aligned memory; large blocks come zeroed from the kernel, with huge pages where offered. NULL on failure. */
 MNB_EXPORT void *mnb_alloc(int64_t bytes);
 MNB_EXPORT void mnb_free(void *p, int64_t bytes);
+/* Asks for huge pages where memory that was allocated elsewhere and not yet used has room for them. */
+MNB_EXPORT void mnb_prefer_huge_pages(void *p, int64_t bytes);
 
 /* Loads a generated library and writes the addresses of k0 .. k{count-1}. Returns 0, or -1 with mnb_error(). */
 MNB_EXPORT int mnb_load(const char *path, int64_t count, uint64_t *out);
