@@ -1,4 +1,9 @@
 /** Data sets, loaders and image transforms. @module */
+
+export type { DownloadOptions, ProgressListener } from "../fetch/download.ts";
+export { download } from "../fetch/download.ts";
+export type { AcquireOptions, DataFile, Manifest, Source } from "../fetch/sources.ts";
+export { acquire } from "../fetch/sources.ts";
 export type { Skipped } from "./batch.ts";
 export type { DatasetReport, KnownDataset } from "./catalogue.ts";
 export { findDataset, knownDatasets, reportDataset } from "./catalogue.ts";
@@ -6,8 +11,6 @@ export { cifar10, readCifar } from "./cifar.ts";
 export type { Dataset, Field, Sample, SplitOptions, Splits } from "./dataset.ts";
 export { concat, map, split, subset, take, UnreadableSample } from "./dataset.ts";
 export type { DatasetSpec, ImageBlock, OnError } from "./dataset-spec.ts";
-export type { DownloadOptions, ProgressListener } from "./download.ts";
-export { download } from "./download.ts";
 export { parseIdx, readIdx } from "./idx.ts";
 export { decodeImage, ImageFileDataset } from "./image-files.ts";
 export type { ImageFolderOptions } from "./image-folder.ts";
@@ -20,8 +23,6 @@ export { parseNpy } from "./npy.ts";
 export { type OpenedSplits, openSplits } from "./open.ts";
 export type { QuickdrawOptions } from "./quickdraw.ts";
 export { quickdraw } from "./quickdraw.ts";
-export type { AcquireOptions, DataFile, Manifest, Source } from "./sources.ts";
-export { acquire } from "./sources.ts";
 export { moduleDataset } from "./spec.ts";
 export type { BatchTransform } from "./transforms/batch-literals.ts";
 export * from "./transforms/batch-literals.ts";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { acquire, download, type Manifest } from "../../src/data/index.ts";
-import { gzipSource, localGzipSource, npmSource } from "../../src/data/providers.ts";
+import { gzipSource, localGzipSource, npmSource } from "../../src/fetch/providers.ts";
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) >> 3));
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

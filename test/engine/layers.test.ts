@@ -8,6 +8,7 @@ import { root } from "../support/paths.ts";
 /** Lowest first; folders on one line are independent of each other. */
 const layers = [
   ["core"],
+  ["fetch"], // what the network or a package registry brings
   ["graph"],
   ["primitives"],
   ["autodiff"],

