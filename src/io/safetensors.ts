@@ -1,45 +1,25 @@
 /** The safetensors format: an 8-byte length, a JSON header, then the tensors one after the other.
  *  https://github.com/huggingface/safetensors#format */
-import { type FileHandle, open } from "node:fs/promises";
 import type { DType, HostArray } from "../core/dtype.ts";
 import { byteSize } from "../core/dtype.ts";
 import { FormatError, ManabiError, showShape, unknownName } from "../core/errors.ts";
 import { writeAtomic } from "./atomic.ts";
-import { decode, type FileDType } from "./safetensors-decode.ts";
+import { decode, type FileDType } from "./file-dtype.ts";
 import { headerLengthLimit, parseHeader, type TensorInfo } from "./safetensors-header.ts";
-
-export interface ReadOptions {
-  /** Gives F16 and BF16 tensors as f32. Default false: they stay f16 and bf16, as 16-bit patterns. */
-  readonly widen?: boolean;
-}
+import { bufferSource, fileSource, type Source, withSource } from "./source.ts";
+import { type ReadOptions, readAll, type TensorFile } from "./tensor-file.ts";
 
 /** An open safetensors file: the header is read and checked, tensors are read when asked for. */
-export interface SafetensorsFile {
-  /** Tensor names in the order of their bytes. */
-  readonly names: readonly string[];
+export interface SafetensorsFile extends TensorFile {
   /** The `__metadata__` strings. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Dtype as the file spells it, shape and byte span. Throws on an unknown name. */
   info(name: string): TensorInfo;
-  /** Reads one tensor. I64, U64 and U16, I16, I8 become i32 (U32 u32); a value that does not fit is an error. */
-  read(name: string, options?: ReadOptions): Promise<HostArray>;
-  close(): Promise<void>;
 }
 
 /** Opens a file and checks its header; throws `FormatError` when it is truncated, corrupt or hostile. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    throw error.code === "ENOENT" ? new ManabiError(`${path}: no such file`, { cause: error }) : error;
-  });
-  try {
-    const { size } = await file.stat();
-    const read = (position: number, length: number) => readSpan(file, path, position, length);
-    const close = () => file.close();
-    return await openSource(path, size, { read, close });
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+  return withSource(await fileSource(path), openHeader);
 }
 
 /** All tensors of a file by name, in the order of their bytes. */
@@ -52,27 +32,11 @@ export async function parseSafetensors(
   buffer: ArrayBuffer,
   options?: ReadOptions & { readonly label?: string },
 ): Promise<Map<string, HostArray>> {
-  const read = async (position: number, length: number) => buffer.slice(position, position + length);
-  const source = { read, close: async () => {} };
-  return readAll(await openSource(options?.label ?? "safetensors buffer", buffer.byteLength, source), options);
+  return readAll(await openHeader(bufferSource(buffer, options?.label ?? "safetensors buffer")), options);
 }
 
-interface Source {
-  read(position: number, length: number): Promise<ArrayBuffer>;
-  close(): Promise<void>;
-}
-
-async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Map<string, HostArray>> {
-  try {
-    const tensors = new Map<string, HostArray>();
-    for (const name of file.names) tensors.set(name, await file.read(name, options));
-    return tensors;
-  } finally {
-    await file.close();
-  }
-}
-
-async function openSource(path: string, size: number, source: Source): Promise<SafetensorsFile> {
+async function openHeader(source: Source): Promise<SafetensorsFile> {
+  const { label: path, size } = source;
   if (size < 8) throw new FormatError(`${path}: ${size} bytes are too few for a safetensors file (at least 8)`);
   const claimed = new DataView(await source.read(0, 8)).getBigUint64(0, true);
   if (claimed > headerLengthLimit)
@@ -91,17 +55,7 @@ async function openSource(path: string, size: number, source: Source): Promise<S
     const bytes = await source.read(8 + length + tensor.begin, tensor.end - tensor.begin);
     return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? false);
   };
-  return { names: [...tensors.keys()], metadata, info, read, close: source.close };
-}
-
-async function readSpan(file: FileHandle, path: string, position: number, length: number): Promise<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(length - at, 1 << 30), position + at);
-    if (bytesRead === 0) throw new FormatError(`${path}: the file ended at byte ${position + at} while being read`);
-    at += bytesRead;
-  }
-  return bytes.buffer;
+  return { names: [...tensors.keys()], metadata, info, read, close: () => source.close() };
 }
 
 const fileDTypes: Record<DType, FileDType> = {

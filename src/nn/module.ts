@@ -148,7 +148,7 @@ export abstract class Module {
           : "";
       throw new ManabiError(
         `loadStateDict: the state does not fit ${this.constructor.name}:${part("missing", missing)}${part("unexpected", unexpected)}${part("other shape", misshapen)}\n` +
-          "Pass { strict: false } to load what fits.",
+          (wrapperHint(missing, unexpected) ?? "Pass { strict: false } to load what fits."),
       );
     }
     for (const [name, v] of own) {
@@ -157,6 +157,14 @@ export abstract class Module {
     }
     return { missing, unexpected, misshapen };
   }
+}
+
+/** What to do about keys that all begin with a prefix and fit without it, as those of DataParallel do. */
+function wrapperHint(missing: readonly string[], unexpected: readonly string[]): string | null {
+  const [first] = missing;
+  const prefix = unexpected.find((key) => first !== undefined && key.endsWith(`.${first}`))?.slice(0, -first.length);
+  if (!prefix || !unexpected.every((key) => key.startsWith(prefix))) return null;
+  return `Every key begins with "${prefix}"; read the file with { prefix: "${prefix}" }.`;
 }
 
 /** Fields of one kind in a module and all below it. */
