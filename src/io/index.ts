@@ -1,4 +1,4 @@
-/** Files: safetensors, PyTorch, checkpoints, atomic writes. */
+/** Files: safetensors, PyTorch, TensorFlow.js, checkpoints, atomic writes. */
 export { type AtomicContent, type AtomicFile, copyAtomic, makeFolder, WriteError, writeAtomic } from "./atomic.ts";
 export {
   type Checkpoint,
@@ -30,3 +30,4 @@ export type { TensorInfo } from "./safetensors-header.ts";
 export type { Stateful, StateLayout, StateLeaf, StateTree } from "./state.ts";
 export type { StateDictOptions } from "./state-dict.ts";
 export { type ReadOptions, readAll, type TensorFile } from "./tensor-file.ts";
+export { readTfjs } from "./tfjs.ts";
