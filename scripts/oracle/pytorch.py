@@ -21,9 +21,9 @@ EXPECTED = {}
 OPTIONS = {}
 
 
-def write(name, value, tensors, **options):
+def write(name, value, tensors, legacy=False, **options):
     path = FOLDER / f"{name}.pth"
-    torch.save(value, path)
+    torch.save(value, path, _use_new_zipfile_serialization=not legacy)
     path.chmod(0o644)
     OPTIONS[name] = options
     for key, tensor in tensors.items():
@@ -84,10 +84,10 @@ def main():
     }
     write("nested", checkpoint, model.state_dict(), at="model", prefix="module.")
     write("single", {"epoch": 1, "state_dict": state}, state)
+    write("legacy", {"model": {**state, **views}}, {**state, **views}, legacy=True)
     write("large", {"x": torch.tensor([2**31])}, {})
 
     torch.save(nn.Linear(2, 2), FOLDER / "module.pth")
-    torch.save(state, FOLDER / "old.pth", _use_new_zipfile_serialization=False)
     torch.jit.script(nn.Linear(2, 2)).save(str(FOLDER / "script.pt"))
     compressed = FOLDER / "compressed.pth"
     buffer = io.BytesIO()

@@ -15,6 +15,7 @@ export { parseIdx, readIdx } from "./idx.ts";
 export { decodeImage, ImageFileDataset } from "./image-files.ts";
 export type { ImageFolderOptions } from "./image-folder.ts";
 export { imageFolder } from "./image-folder.ts";
+export { type ImageInput, imageInput } from "./image-input.ts";
 export type { LoaderOptions, LoaderState } from "./loader.ts";
 export { DataLoader } from "./loader.ts";
 export { ImageMemory, sharedBytes } from "./memory.ts";

@@ -77,13 +77,21 @@ const steps: Readonly<Record<number, Step>> = {
   98: (r) => r.build(), // BUILD
 };
 
-/** The value of a pickle. Throws `FormatError` where it is truncated, damaged, or asks for anything but data; `label`
- *  names it in errors. */
-export function readPickle(label: string, bytes: ArrayBuffer, meanings: Meanings): PickleValue {
-  const reader = new PickleReader(label, bytes, meanings);
+/** A pickle that goes on beyond the bytes at hand. */
+export class TruncatedPickle extends FormatError {}
+
+/** The value of the pickle that begins at `start`, and where it ends. Throws `FormatError` where it is truncated,
+ *  damaged, or asks for anything but data; `label` names it in errors. */
+export function readPickle(
+  label: string,
+  bytes: ArrayBuffer,
+  meanings: Meanings,
+  start = 0,
+): { readonly value: PickleValue; readonly end: number } {
+  const reader = new PickleReader(label, bytes, meanings, start);
   for (;;) {
     const code = reader.byte();
-    if (code === 0x2e) return reader.popMany(1)[0]; // STOP
+    if (code === 0x2e) return { value: reader.popMany(1)[0], end: reader.at }; // STOP
     const step = steps[code];
     if (!step) throw reader.fail(`the opcode 0x${code.toString(16)} is not among those that torch.save writes`);
     step(reader);
@@ -96,22 +104,23 @@ class PickleReader {
   readonly #stack: PickleValue[] = [];
   readonly memo = new Map<number, PickleValue>();
   readonly meanings: Meanings;
-  #at = 0;
+  at: number;
 
-  constructor(label: string, bytes: ArrayBuffer, meanings: Meanings) {
+  constructor(label: string, bytes: ArrayBuffer, meanings: Meanings, start: number) {
+    this.at = start;
     this.#label = label;
     this.#bytes = bytes;
     this.meanings = meanings;
   }
 
   fail(why: string): FormatError {
-    return new FormatError(`${this.#label}: byte ${this.#at - 1} of the pickle: ${why}`);
+    return new FormatError(`${this.#label}: byte ${this.at - 1} of the pickle: ${why}`);
   }
 
   view(length: number): DataView {
-    if (this.#at + length > this.#bytes.byteLength) throw new FormatError(`${this.#label}: the pickle is truncated`);
-    const view = new DataView(this.#bytes, this.#at, length);
-    this.#at += length;
+    if (this.at + length > this.#bytes.byteLength) throw new TruncatedPickle(`${this.#label}: the pickle is truncated`);
+    const view = new DataView(this.#bytes, this.at, length);
+    this.at += length;
     return view;
   }
 

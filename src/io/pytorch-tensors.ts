@@ -4,7 +4,7 @@ import { sameShape, sizeOf, stridesOf } from "../core/shape.ts";
 import { bitSizes, decode, type FileDType } from "./file-dtype.ts";
 import { type Meanings, PickleGlobal } from "./pickle.ts";
 import type { Source } from "./source.ts";
-import type { ZipEntry } from "./zip.ts";
+import type { Span } from "./zip.ts";
 
 /** The storage classes of PyTorch. */
 const storageDTypes: Readonly<Record<string, FileDType>> = {
@@ -48,8 +48,14 @@ export const isStoredTensor = (value: unknown): value is StoredTensor => isKind<
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const areCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);
 
+export interface TensorMeanings extends Meanings {
+  /** Bytes of an element of a storage that was met. */
+  bytesPerElement(key: unknown): number | undefined;
+}
+
 /** What the names in a file of torch.save mean: tensors, parameters and ordered dicts. */
-export function tensorMeanings(label: string): Meanings {
+export function tensorMeanings(label: string): TensorMeanings {
+  const met = new Map<unknown, number>();
   const fail = (what: string) => new FormatError(`${label}: the pickle describes ${what} that is damaged`);
   const tensor = ([storage, offset, shape, strides]: readonly unknown[]): Kinded<symbol, StoredTensor> => {
     if (!isKind<Storage>(storageKind, storage) || !isCount(offset) || !areCounts(shape) || !areCounts(strides))
@@ -77,11 +83,16 @@ export function tensorMeanings(label: string): Meanings {
     },
     isValue: (name) => Object.hasOwn(storageDTypes, name),
     persistent(id) {
-      const [kind, type, key, , length] = Array.isArray(id) ? id : [];
+      // The last one, of the format before 1.6, tells of what larger storage this one is a part.
+      const [kind, type, key, , length, whole = null] = Array.isArray(id) ? id : [];
       const isStorage = kind === "storage" && type instanceof PickleGlobal && typeof key === "string";
-      if (!isStorage || !Object.hasOwn(storageDTypes, type.name) || !isCount(length)) throw fail("a storage");
-      return { kind: storageKind, dtype: storageDTypes[type.name], key, length };
+      if (!isStorage || !Object.hasOwn(storageDTypes, type.name) || !isCount(length) || whole !== null)
+        throw fail("a storage");
+      const dtype = storageDTypes[type.name];
+      met.set(key, bitSizes[dtype] / 8);
+      return { kind: storageKind, dtype, key, length };
     },
+    bytesPerElement: (key) => met.get(key),
   };
 }
 
@@ -109,9 +120,9 @@ function checkView(label: string, { storage, offset, shape, strides }: StoredTen
 export function storages(
   label: string,
   tensors: ReadonlyMap<string, StoredTensor>,
-  entryOf: (key: string) => ZipEntry | undefined,
-): Map<string, ZipEntry> {
-  const places = new Map<string, ZipEntry>();
+  entryOf: (key: string) => Span | undefined,
+): Map<string, Span> {
+  const places = new Map<string, Span>();
   for (const [name, { storage }] of tensors) {
     const { key, dtype, length } = storage;
     const entry = entryOf(key);
@@ -129,7 +140,7 @@ export function storages(
 export async function readStored(
   label: string,
   { storage, offset, shape, strides }: StoredTensor,
-  place: ZipEntry,
+  place: Span,
   source: Source,
   widen: boolean,
 ): Promise<HostArray> {

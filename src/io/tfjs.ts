@@ -65,8 +65,8 @@ async function readManifest(file: string): Promise<WeightGroup[]> {
   }
   if (!Array.isArray(manifest) || !manifest.every(isGroup))
     throw new FormatError(`${file}: there is no valid weightsManifest; it is no model of TensorFlow.js`);
+  // A shard lies beside the model; a path could lead anywhere.
   for (const { paths } of manifest)
-    // A shard lies beside the model; a path could lead anywhere.
     for (const path of paths)
       if (path !== basename(path) || path === "..") throw new FormatError(`${file}: the shard "${path}" is a path`);
   return manifest;

@@ -3,10 +3,14 @@
 import { FormatError } from "../core/errors.ts";
 import type { Source } from "./source.ts";
 
-/** Where the bytes of one entry are. */
-export interface ZipEntry {
+/** Bytes of a file. */
+export interface Span {
   readonly begin: number;
   readonly length: number;
+}
+
+/** The bytes of one entry. */
+export interface ZipEntry extends Span {
   readonly compressed: boolean;
 }
 
@@ -15,8 +19,6 @@ const [localSize, centralSize, endSize, end64Size, locatorSize] = [30, 46, 22, 5
 const longestComment = 0xffff;
 /** A larger directory is refused before it is read. A checkpoint of 100,000 tensors has one of 10 MB. */
 const directoryLimit = 256e6;
-
-type Span = Pick<ZipEntry, "begin" | "length">;
 
 /** What the central directory says of an entry. */
 interface Listed extends Omit<ZipEntry, "begin"> {

@@ -87,7 +87,11 @@ describe("what is refused, with the cure", () => {
     const error = /it would call torch\.nn\.modules\.linear\.Linear.*torch\.save\(model\.state_dict\(\), path\)/;
     await assert.rejects(readPytorch(path("module.pth")), error);
   });
-  test("a bare pickle", () => assert.rejects(readPytorch(path("old.pth")), /before version 1\.6.*torch\.load\(".*old/));
+  test("a pickle of something else", async () => {
+    await assert.rejects(parsePytorch(buffer(pickle(op.int(1), [0x2e], op.int(2)))), /the pickle is truncated/);
+    const five = Buffer.concat(Array.from({ length: 5 }, () => pickle(op.int(1))));
+    await assert.rejects(parsePytorch(buffer(five)), /a pickle, but not one of torch\.save/);
+  });
   test("TorchScript", () => assert.rejects(readPytorch(path("script.pt")), /TorchScript.*torch\.jit\.load/));
   test("a compressed archive", () => assert.rejects(readPytorch(path("compressed.pth")), /is compressed/));
   test("something else", async () => {
@@ -207,17 +211,24 @@ describe("hostile archives", () => {
       await assert.rejects(parsePytorch(buffer(whole.subarray(0, length))), { name: "FormatError" }, `${length} bytes`);
   });
 
-  test("every byte of a real file may be damaged: an error of ours or tensors of the right number", async () => {
-    const whole = await readFile(path("single.pth"));
-    for (let at = 0; at < whole.length; at++) {
-      const damaged = Buffer.from(whole);
-      damaged[at] ^= 0x5a;
-      try {
-        await parsePytorch(buffer(damaged));
-      } catch (error) {
-        assert.match((error as Error).name, /^(FormatError|ManabiError)$/, `byte ${at}: ${error}`);
+  for (const name of ["single", "legacy"])
+    test(`every byte of ${name}.pth may be damaged: tensors, or an error of ours`, async () => {
+      const whole = await readFile(path(`${name}.pth`));
+      for (let at = 0; at < whole.length; at++) {
+        const damaged = Buffer.from(whole);
+        damaged[at] ^= 0x5a;
+        try {
+          await parsePytorch(buffer(damaged));
+        } catch (error) {
+          assert.match((error as Error).name, /^(FormatError|ManabiError)$/, `byte ${at}: ${error}`);
+        }
       }
-    }
+    });
+
+  test("every truncation of a legacy file", async () => {
+    const whole = await readFile(path("legacy.pth"));
+    for (let length = 0; length < whole.length; length++)
+      await assert.rejects(parsePytorch(buffer(whole.subarray(0, length))), { name: "FormatError" }, `${length} bytes`);
   });
 
   test("a file that becomes shorter while it is open", async () => {
