@@ -88,7 +88,7 @@ export function localGzipSource(source: string, title: string): Source {
   };
 }
 
-const hosts = (urls: readonly string[]): string => urls.map((url) => new URL(url).host).join(", ");
+const hosts = (urls: readonly string[]): string => [...new Set(urls.map((url) => new URL(url).host))].join(", ");
 
 async function firstThatAnswers(urls: readonly string[], attempt: (url: string) => Promise<void>): Promise<void> {
   const failures: string[] = [];

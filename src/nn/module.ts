@@ -193,11 +193,16 @@ function hash(text: string): number {
 
 /**
  * Gives every parameter and buffer its first values. The random key of each comes from `seed` and its path, so adding a
- * layer changes no other layer's values. Returns the module.
+ * layer changes no other layer's values. With `wanted`, only those whose names it accepts. Returns the module.
  */
-export function initialize<M extends Module>(module: M, seed: number): M {
+export function initialize<M extends Module>(
+  module: M,
+  seed: number,
+  wanted: (name: string) => boolean = () => true,
+): M {
   const key: Key = seedKey(seed);
   for (const [name, v] of module.variables())
-    setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
+    if (wanted(name))
+      setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
   return module;
 }

@@ -167,7 +167,7 @@ test("wrong words are told with the nearest right ones, with exit code 2 and not
     [["train", "mnist-resnet", "--threads", "many"], /--threads is "many"; give a whole number/],
     [["train", "--resume", run, "--lr", "1"], /a resumed run keeps its arguments/],
     [["models", "resnet81"], /unknown model "resnet81"; did you mean .*resnet18/],
-    [["predict", run], /missing required argument 'images'/],
+    [["predict", run], /give a run and images, or --model and images/],
     [["eval"], /missing required argument 'run'/],
     [["doctor", "--jsno"], /unknown option '--jsno'\n\(Did you mean --json\?\)/],
   ];

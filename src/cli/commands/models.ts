@@ -1,8 +1,17 @@
 import { Command } from "commander";
 import { showShape, unknownName } from "../../core/errors.ts";
-import { createModel, findModel, formatSummary, modelNames, models, summarize } from "../../models/index.ts";
+import {
+  createModel,
+  findModel,
+  findWeights,
+  formatSummary,
+  modelNames,
+  models,
+  summarize,
+  weightNames,
+} from "../../models/index.ts";
 import { magnitude } from "../../train/report/format.ts";
-import { outputOf, printJson, type Shell, table, UsageError } from "../shell.ts";
+import { outputOf, printJson, type Shell, showPercent, table, UsageError } from "../shell.ts";
 
 interface Options {
   readonly json?: boolean;
@@ -24,7 +33,8 @@ async function list(shell: Shell, { json }: Options): Promise<void> {
     modelNames().map(async (name) => {
       const { variant, family } = findModel(name);
       const { parameters, flops } = summarize(await createModel(name), [1, ...variant.input]);
-      return { name, family: family.title, input: variant.input, parameters, flops };
+      const weights = (await weightNames(name)).sort();
+      return { name, family: family.title, input: variant.input, parameters, flops, weights };
     }),
   );
   if (json) return printJson(shell, rows);
@@ -44,6 +54,21 @@ async function list(shell: Shell, { json }: Options): Promise<void> {
   );
   output.info("\nFLOPs are multiply-adds of one forward pass of one input.");
   for (const { title, paper } of Object.values(models)) output.info(`${title}: ${paper}`);
+  output.info("\nPublished weights (top-1 as published, ImageNet-1k), for manabi predict --model:\n");
+  const known = await Promise.all(rows.flatMap(({ weights }) => weights).map(findWeights));
+  output.info(
+    table(
+      ["weights", "top-1", "input", "licence", "source"],
+      known.map(({ name, top1, input, licence, manifest }) => [
+        name,
+        showPercent(top1),
+        `${input.height}x${input.width}`,
+        licence,
+        manifest.sources[0].title,
+      ]),
+      ["top-1"],
+    ),
+  );
 }
 
 async function show(shell: Shell, name: string, { json }: Options): Promise<void> {

@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import { nearest } from "../core/errors.ts";
+import { type AcquireOptions, acquire } from "../fetch/sources.ts";
+import { type HostArray, ManabiError } from "../index.ts";
+import { readTensors } from "../io/index.ts";
+import { initialize, type Layer } from "../nn/index.ts";
+import { createModel, type ModelOptions } from "./registry.ts";
+import type { Weights } from "./weights/catalogue.ts";
+
+export interface PretrainedOptions extends AcquireOptions {
+  /** Classes of a new head, for transfer learning; left out, the head of the weights is kept. */
+  readonly numClasses?: number;
+  /** From which a new head is drawn. */
+  readonly seed?: number;
+  /** Other options of the model. */
+  readonly options?: ModelOptions;
+}
+
+export interface Pretrained {
+  /** In evaluation mode. */
+  readonly model: Layer;
+  /** Where they come from, what the model takes (`weights.input`) and its classes. */
+  readonly weights: Weights;
+}
+
+/** The catalogue knows hosts and packages, which nobody needs who only makes models. */
+const catalogue = async (): Promise<readonly Weights[]> => (await import("./weights/catalogue.ts")).knownWeights;
+
+/** Names of all weights, such as "resnet50.keras_in1k", of one model if given. */
+export const weightNames = async (model?: string): Promise<string[]> =>
+  (await catalogue()).flatMap((weights) => (model === undefined || weights.model === model ? [weights.name] : []));
+
+/** What is known of weights, without fetching them. Throws with the nearest names. */
+export async function findWeights(name: string): Promise<Weights> {
+  const all = await catalogue();
+  const found = all.find((weights) => weights.name === name);
+  if (found) return found;
+  const names = all.map((weights) => weights.name);
+  const tags = all.flatMap((weights) => (weights.model === name ? [weights.name] : []));
+  const near = tags.length ? tags : nearest(name, names);
+  throw new ManabiError(`unknown weights "${name}"; did you mean ${(near.length ? near : names).join(", ")}?`);
+}
+
+/**
+ * The tensors of weights by name, with the keys of their model. They come from the cache, or else from their source,
+ * and are checked by SHA-256 where it is known. Throws with what to put where when they cannot be fetched.
+ */
+export async function loadWeights(name: string, options: AcquireOptions = {}): Promise<Map<string, HostArray>> {
+  const { manifest } = await findWeights(name);
+  const [file] = manifest.files;
+  return readTensors(join(await acquire(manifest, options), file.name));
+}
+
+/** A model with its trained weights: `pretrained("resnet50.keras_in1k")`, or, to be trained further on classes of your
+ *  own, `pretrained("resnet50.keras_in1k", { numClasses: 10 })`. */
+export async function pretrained(name: string, options: PretrainedOptions = {}): Promise<Pretrained> {
+  const { numClasses, seed = 0, options: modelOptions = {}, ...source } = options;
+  const weights = await findWeights(name);
+  const replaced = numClasses !== undefined && numClasses !== weights.classes.length;
+  const classes = numClasses ?? weights.classes.length;
+  const model = await createModel(weights.model, { ...weights.options, ...modelOptions, numClasses: classes });
+  const state = await loadWeights(name, source);
+  if (replaced) {
+    const isHead = (key: string) => key.startsWith(`${weights.head}.`);
+    for (const key of [...state.keys()].filter(isHead)) state.delete(key);
+    initialize(model, seed, isHead);
+    for (const [key, value] of model.stateDict()) if (isHead(key)) state.set(key, await value.host());
+  }
+  model.loadStateDict(state);
+  return { model: model.eval(), weights };
+}
