@@ -159,6 +159,21 @@ export abstract class Module {
   }
 }
 
+/** `fn` with the module and all below it in evaluation mode; each has its own mode back afterwards. */
+export function inEvalMode<T>(module: Module, fn: () => T): T {
+  const modules = [...module.namedModules()].map(([, m]) => m);
+  const modes = modules.map((m) => m.training);
+  module.eval();
+  try {
+    return fn();
+  } finally {
+    // Parents come first, so a child's own mode has the last word.
+    modules.forEach((m, i) => {
+      m.train(modes[i]);
+    });
+  }
+}
+
 /** What to do about keys that all begin with a prefix and fit without it, as those of DataParallel do. */
 function wrapperHint(missing: readonly string[], unexpected: readonly string[]): string | null {
   const [first] = missing;

@@ -18,7 +18,7 @@ const layers = [
   ["nn", "data", "io"],
   ["optim"],
   ["index.ts"], // the entry point "manabi", which models see as users do
-  ["models"],
+  ["models", "onnx"],
   ["train"],
   ["recipes", "bench"],
   ["cli"],
