@@ -35,7 +35,7 @@ type Exportable = Module & { forward(...inputs: Tensor[]): Tensor | readonly Ten
 export function exportOnnx(model: Exportable, { inputs, outputs, metadata = {} }: ExportOptions): Uint8Array {
   const names = Object.keys(inputs);
   const pair = inEvalMode(model, () => traceTwice((...x) => model.forward(...x), Object.values(inputs)));
-  checkLowerable(pair.nodes);
+  checkLowerable(pair.nodes, pair.outputs);
   const writer = new GraphWriter();
   const emitter = emitterFor(pair, writer, inputs);
   pair.inputs.forEach((node, i) => {

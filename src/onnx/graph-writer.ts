@@ -18,6 +18,8 @@ export class GraphWriter {
   readonly #constants = new Map<string, TensorProto>();
   /** Names of small constants by content, so that equal ones stand once. */
   readonly #known = new Map<string, string>();
+  /** Outputs of the graph by the names that their values had. */
+  readonly #outputs = new Map<string, string>();
   #count = 0;
 
   /** Adds a node and returns the name of its output, or of the one numbered `output`. */
@@ -63,13 +65,17 @@ export class GraphWriter {
     return this.constant({ dtype: "i32", shape: [values.length], data: Int32Array.from(values) }, int64);
   }
 
-  /** Gives a value the name of an output of the graph. */
+  /** Makes a value the output `name` of the graph: the node that computes it takes the name, if it has no other yet. */
   output(value: string, name: string): void {
+    const renamed = this.#outputs.get(value);
     const producer = this.#nodes.find(({ output }) => output?.includes(value));
+    if (renamed !== undefined || !producer) {
+      this.#nodes.push({ name, opType: "Identity", input: [renamed ?? value], output: [name] });
+      return;
+    }
+    this.#outputs.set(value, name);
     const rename = (list: readonly string[] = []) => list.map((other) => (other === value ? name : other));
-    if (!producer || this.#nodes.some(({ output }) => output?.includes(name)))
-      this.#nodes.push({ name, opType: "Identity", input: [value], output: [name] });
-    else this.#nodes = this.#nodes.map((node) => ({ ...node, input: rename(node.input), output: rename(node.output) }));
+    this.#nodes = this.#nodes.map((node) => ({ ...node, input: rename(node.input), output: rename(node.output) }));
   }
 
   /** The nodes and constants that `outputs` depend on. */

@@ -66,7 +66,7 @@ export function fromTensorProto(label: string, tensor: TensorProto): HostArray {
   if (rawData) {
     if (rawData.length !== bytes)
       throw new FormatError(`${label}: ${dtype}${showShape(dims)} takes ${bytes} bytes, it has ${rawData.length}`);
-    const copy = rawData.slice().buffer;
+    const copy = new Uint8Array(rawData).buffer; // not slice(), which is a view for a Buffer
     if (file === "I64") return { dtype: "i32", shape: dims, data: narrowed(label, new BigInt64Array(copy)) };
     return decode(label, { dtype: file, shape: dims }, copy, false);
   }

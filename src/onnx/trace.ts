@@ -44,8 +44,9 @@ export function traceTwice(forward: Forward, specs: readonly InputSpec[]): Trace
     );
   const [symbol = null] = symbols;
   const [first, second] = trialSizes.map((size) => record(forward, specs, size));
-  const nodes = reachable(first.outputs);
-  const twins = pairs(nodes, reachable(second.outputs), symbol);
+  // Inputs that nothing reads are part of the model, too.
+  const [nodes, others] = [first, second].map(({ inputs, outputs }) => reachable([...inputs, ...outputs]));
+  const twins = pairs(nodes, others, symbol);
   return {
     ...first,
     symbol,

@@ -2,6 +2,7 @@ import { filledArray } from "../../core/dtype.ts";
 import type { Node } from "../../graph/node.ts";
 import { type AttentionAttrs, attentionSizes } from "../../primitives/attention.ts";
 import type { ConvAttrs, ConvInputGradAttrs } from "../../primitives/contract.ts";
+import type { SliceAttrs } from "../../primitives/movement.ts";
 import { type Lowering, type Site, type Value, whole } from "./site.ts";
 
 function dot({ node, writer, emitter, input }: Site): Value {
@@ -74,12 +75,18 @@ function attention({ node, attrs: { scale, causal }, writer, emitter }: Site<Att
   return whole(writer.node("Reshape", [out, writer.integers([-1])]), node);
 }
 
+/** The attention whose result a node is, unchanged. */
+export function attentionBehind(node: Node): Node | null {
+  if (node.prim.name === "stopGradient") return attentionBehind(node.inputs[0]);
+  return node.prim.name === "attention" ? node : null;
+}
+
 /** Whether a slice takes the first part of the result of `attention`, which is all that `attention` writes. */
-export function isAttentionOutput(node: Node): boolean {
-  const [x] = node.inputs;
-  if (x.prim.name !== "attention") return false;
-  const { starts, sizes } = node.attrs as { readonly starts: readonly number[]; readonly sizes: readonly number[] };
-  return starts[0] === 0 && sizes[0] === attentionSizes("exportOnnx", x.inputs).outputs;
+export function isAttentionOutput({ prim, attrs, inputs: [x] }: Node): boolean {
+  const behind = prim.name === "slice" ? attentionBehind(x) : null;
+  if (!behind) return false;
+  const { starts, sizes } = attrs as SliceAttrs;
+  return starts[0] === 0 && sizes[0] === attentionSizes("exportOnnx", behind.inputs).outputs;
 }
 
 export const contractions = { dot, conv, convInputGrad, attention } satisfies Record<string, Lowering<never>>;

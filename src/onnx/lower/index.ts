@@ -1,7 +1,7 @@
 import type { Node } from "../../graph/node.ts";
 import { ManabiError } from "../../index.ts";
 import type { PrimitiveName } from "../../primitives/index.ts";
-import { contractions, isAttentionOutput } from "./contract.ts";
+import { attentionBehind, contractions, isAttentionOutput } from "./contract.ts";
 import { elementwise } from "./elementwise.ts";
 import { lowerFused } from "./fused.ts";
 import { leaf } from "./leaf.ts";
@@ -28,13 +28,16 @@ const lowerings = {
   randomBits: "random numbers differ from run to run",
 } satisfies Record<PrimitiveName, Lowering<never> | string>;
 
-/** Throws with all primitives that cannot be written. */
-export function checkLowerable(nodes: readonly Node[]): void {
+/** Throws with all primitives among `nodes`, of which some are `outputs`, that cannot be written. */
+export function checkLowerable(nodes: readonly Node[], outputs: readonly Node[]): void {
   const reasons = new Map<string, string>();
   for (const { prim } of nodes) {
     const rule = lowerings[prim.name as PrimitiveName];
     if (typeof rule === "string") reasons.set(prim.name, rule);
   }
+  const readers = nodes.filter((node) => node.prim.name !== "stopGradient" && !isAttentionOutput(node));
+  if ([...outputs, ...readers.flatMap(({ inputs }) => inputs)].some(attentionBehind))
+    reasons.set("attention", "its sums of exponentials are read, as gradients do");
   if (reasons.size)
     throw new ManabiError(
       `exportOnnx: the model has primitives that cannot be exported: ` +
@@ -44,12 +47,10 @@ export function checkLowerable(nodes: readonly Node[]): void {
 
 /** Writes a node whose inputs have been written. */
 export function lower(node: Node, emitter: Emitter): void {
-  if (node.prim.name === "slice" && isAttentionOutput(node)) {
+  if (isAttentionOutput(node)) {
     emitter.set(node, whole(emitter.get(node.inputs[0]).name, node));
     return;
   }
-  if (node.inputs.some(({ prim }) => prim.name === "attention"))
-    throw new ManabiError("exportOnnx: attention whose sums of exponentials are read is not supported");
   const fused = lowerFused(node, emitter);
   if (fused) {
     emitter.set(node, fused);

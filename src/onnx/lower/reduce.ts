@@ -17,11 +17,27 @@ const reduction =
     return whole(writer.node("Cast", [reduce(number)], { to: onnxDTypes.bool }), node);
   };
 
+/** The input of a reduction with the reduced axes joined into a last one. */
+function joinedLast({ node, attrs: { axes }, writer, emitter }: Site<AxesAttrs>): string {
+  const [x] = node.inputs;
+  const kept = x.shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
+  const moved = writer.node("Transpose", [emitter.full(x)], { perm: [...kept, ...axes] });
+  const all = emitter.extents(x);
+  const sizes = axes.map((i) => all[i]);
+  if (!sizes.every((extent) => "fixed" in extent))
+    throw new ManabiError("exportOnnx: a position over the axis that may vary, among others, is not supported");
+  const count = sizes.reduce((n, { fixed }) => n * fixed, 1);
+  return writer.node("Reshape", [moved, emitter.sizes([...kept.map((i) => all[i]), { fixed: count }])]);
+}
+
 const position =
   (opType: string): Lowering<AxesAttrs> =>
-  ({ node, attrs: { axes }, writer, emitter }) => {
-    if (axes.length > 1) throw new ManabiError(`exportOnnx: ${opType} over several axes is not supported`);
-    const found = writer.node(opType, [emitter.full(node.inputs[0])], { axis: axes[0], keepdims: 0 });
+  (site) => {
+    const { node, attrs, writer, emitter } = site;
+    const [axis, x] = attrs.axes.length > 1 ? [-1, joinedLast(site)] : [attrs.axes[0], emitter.full(node.inputs[0])];
+    // Positions are those of numbers: bool goes by way of i32.
+    const numbers = node.inputs[0].dtype === "bool" ? writer.node("Cast", [x], { to: onnxDTypes.i32 }) : x;
+    const found = writer.node(opType, [numbers], { axis, keepdims: 0 });
     return whole(writer.node("Cast", [found], { to: onnxDTypes.i32 }), node);
   };
 

@@ -86,7 +86,14 @@ export const elementwise: Readonly<Record<string, Operator>> = {
   },
   HardSwish: unary(hardswish),
   Identity: unary((x) => x),
-  IsInf: unary((x) => x.abs().eq(Number.POSITIVE_INFINITY)),
+  IsInf(call) {
+    const x = need(call, 0);
+    // A bound that is not asked for is replaced by NaN, which nothing equals.
+    const bound = (name: string, value: number) => (call.attrs.int(name, 1) ? value : Number.NaN);
+    return x
+      .eq(bound("detect_negative", Number.NEGATIVE_INFINITY))
+      .or(x.eq(bound("detect_positive", Number.POSITIVE_INFINITY)));
+  },
   IsNaN: unary((x) => x.ne(x)),
   LeakyRelu: (call) => leakyRelu(need(call, 0), call.attrs.float("alpha", 0.01)),
   Less: binary((x, y) => x.lt(y)),

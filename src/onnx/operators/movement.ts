@@ -183,6 +183,10 @@ export const movement: Readonly<Record<string, Operator>> = {
   Pad: padding,
   Range: range,
   Reshape: reshape,
+  ScatterElements(call) {
+    call.attrs.only("reduction", call.attrs.text("reduction", "none"), ["add"]);
+    return need(call, 0).scatterAdd(call.attrs.int("axis", 0), need(call, 1), need(call, 2));
+  },
   Shape: shape,
   Size: (call) => sizes([need(call, 0).size]).reshape([]),
   Slice: slice,

@@ -156,33 +156,42 @@ const normalized =
 
 const spatialAxes = (x: Tensor): number[] => x.shape.slice(2).map((_, i) => i + 2);
 
+/** The extents that Resize asks for, or the factors: the geometry follows from what is given. */
+function target(call: Call, x: Tensor) {
+  // Upsample and Resize 10 have the scales where later sets have the region of interest.
+  const given = [call.inputs[call.opset >= 11 ? 2 : 1], call.inputs[3]].map((t) => (t ? numbers(call, t) : []));
+  const [scales, extents] = given;
+  const factors = extents.length ? extents.map((d, i) => d / x.shape[i]) : scales;
+  if (factors.length !== x.rank || factors[0] !== 1 || factors[1] !== 1)
+    throw new ManabiError(`${call.what}: only spatial axes can be resized, got factors [${factors}]`);
+  return extents.length ? { size: extents.slice(2) } : { scaleFactor: scales.slice(2) };
+}
+
 /** Resizes with the geometry of PyTorch, in which exporters write it. */
 function resize(call: Call): Tensor {
   const x = need(call, 0);
-  const { attrs, opset, what } = call;
-  // Upsample and Resize 10 have the scales where later sets have the region of interest.
-  const [scales, extents] = [call.inputs[opset >= 11 ? 2 : 1], call.inputs[3]].map((t) => t && numbers(call, t));
-  const size = extents?.length ? extents : x.shape.map((d, i) => Math.floor(d * (scales?.[i] ?? 1)));
-  if (size[0] !== x.shape[0] || size[1] !== x.shape[1])
-    throw new ManabiError(`${what}: only spatial axes can be resized; ${x.shape} to ${size} is more`);
+  const { attrs, opset } = call;
+  const options = target(call, x);
   const mode = attrs.text("mode", "nearest");
   attrs.only("mode", mode, ["nearest", "linear", "cubic"]);
   const place = attrs.text("coordinate_transformation_mode", opset >= 11 ? "half_pixel" : "asymmetric");
-  const options = { size: size.slice(2) };
   if (mode === "nearest") {
     attrs.only("coordinate_transformation_mode", place, ["asymmetric"]);
     attrs.only("nearest_mode", attrs.text("nearest_mode", opset >= 11 ? "round_prefer_floor" : "floor"), ["floor"]);
     return interpolate(x, { ...options, mode });
   }
-  attrs.only("coordinate_transformation_mode", place, ["half_pixel", "pytorch_half_pixel", "align_corners"]);
+  const alignCorners = place === "align_corners";
+  // Fractional sizes between corners, and single pixels, are placed otherwise than in PyTorch.
+  const whole = options.size ?? x.shape.slice(2).map((d, i) => d * options.scaleFactor[i]);
+  const allowed = whole.every((d) => d > 1 && Number.isInteger(d))
+    ? ["half_pixel", "pytorch_half_pixel", "align_corners"]
+    : ["half_pixel"];
+  attrs.only("coordinate_transformation_mode", place, allowed);
   attrs.only("antialias", attrs.int("antialias", 0), [0]);
+  attrs.only("exclude_outside", attrs.int("exclude_outside", 0), [0]);
   if (mode === "cubic") attrs.only("cubic_coeff_a", attrs.float("cubic_coeff_a", -0.75), [-0.75]);
   const linear = (["linear", "bilinear", "trilinear"] as const)[x.rank - 3];
-  return interpolate(x, {
-    ...options,
-    mode: mode === "cubic" ? "bicubic" : linear,
-    alignCorners: place === "align_corners",
-  });
+  return interpolate(x, { ...options, mode: mode === "cubic" ? "bicubic" : linear, alignCorners });
 }
 
 export const network: Readonly<Record<string, Operator>> = {
@@ -192,6 +201,8 @@ export const network: Readonly<Record<string, Operator>> = {
   ConvTranspose: convTranspose,
   Dropout(call) {
     if (call.outputs.length > 1) throw new ManabiError(`${call.what}: its second output, mask, is not supported`);
+    const [training] = call.inputs[2] ? numbers(call, call.inputs[2]) : [0];
+    call.attrs.only("training_mode", training, [0]);
     return need(call, 0);
   },
   Gemm: gemm,
