@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { nearest } from "../core/errors.ts";
 import { type AcquireOptions, acquire } from "../fetch/sources.ts";
-import { type HostArray, ManabiError } from "../index.ts";
+import { type HostArray, ManabiError, type Tensor } from "../index.ts";
 import { readTensors } from "../io/index.ts";
 import { initialize, type Layer } from "../nn/index.ts";
 import { createModel, type ModelOptions } from "./registry.ts";
@@ -54,18 +54,24 @@ export async function loadWeights(name: string, options: AcquireOptions = {}): P
 /** A model with its trained weights: `pretrained("resnet50.keras_in1k")`, or, to be trained further on classes of your
  *  own, `pretrained("resnet50.keras_in1k", { numClasses: 10 })`. */
 export async function pretrained(name: string, options: PretrainedOptions = {}): Promise<Pretrained> {
-  const { numClasses, seed = 0, options: modelOptions = {}, ...source } = options;
   const weights = await findWeights(name);
-  const replaced = numClasses !== undefined && numClasses !== weights.classes.length;
-  const classes = numClasses ?? weights.classes.length;
-  const model = await createModel(weights.model, { ...weights.options, ...modelOptions, numClasses: classes });
-  const state = await loadWeights(name, source);
-  if (replaced) {
+  return { model: await modelWith(weights, await loadWeights(name, options), options), weights };
+}
+
+/** A model with the tensors of `weights`, but for a head of another number of classes, which is drawn. */
+export async function modelWith(
+  weights: Weights,
+  state: ReadonlyMap<string, HostArray>,
+  { numClasses = weights.classes.length, seed = 0, options = {} }: PretrainedOptions = {},
+): Promise<Layer> {
+  const model = await createModel(weights.model, { ...weights.options, ...options, numClasses });
+  const values = new Map<string, HostArray | Tensor>(state);
+  if (numClasses !== weights.classes.length) {
     const isHead = (key: string) => key.startsWith(`${weights.head}.`);
-    for (const key of [...state.keys()].filter(isHead)) state.delete(key);
+    for (const key of [...values.keys()].filter(isHead)) values.delete(key);
     initialize(model, seed, isHead);
-    for (const [key, value] of model.stateDict()) if (isHead(key)) state.set(key, await value.host());
+    for (const [key, value] of model.stateDict()) if (isHead(key)) values.set(key, value);
   }
-  model.loadStateDict(state);
-  return { model: model.eval(), weights };
+  model.loadStateDict(values);
+  return model.eval();
 }

@@ -29,7 +29,7 @@ export class GraphWriter {
     attributes: Readonly<Record<string, AttributeValue>> = {},
     output = 0,
   ): string {
-    const name = `${opType}_${this.#count++}`;
+    const name = `/${opType}_${this.#count++}`; // no key of a checkpoint begins so
     const outputs = Array.from({ length: output + 1 }, (_, i) => (i === output ? name : `${name}_${i}`));
     this.#nodes.push({
       name,
@@ -54,7 +54,7 @@ export class GraphWriter {
       data.length <= 64 ? `${type ?? dtype}|${shape}|${[...data].map((v) => (Object.is(v, -0) ? "-0" : v))}` : null;
     const known = key === null ? undefined : this.#known.get(key);
     if (known !== undefined) return known;
-    const name = `constant_${this.#count++}`;
+    const name = `/constant_${this.#count++}`;
     this.#constants.set(name, toTensorProto(name, values, type));
     if (key !== null) this.#known.set(key, name);
     return name;

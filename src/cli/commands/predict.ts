@@ -13,7 +13,7 @@ import { announceCompiling } from "../compiling.ts";
 import { findImages } from "../images.ts";
 import { type Classifier, loadPublished } from "../published.ts";
 import { outputOf, printJson, type Shell, showPercent, UsageError, wholeNumber } from "../shell.ts";
-import { loadTrained } from "../trained.ts";
+import { loadTrainedClassifier } from "../trained.ts";
 
 interface Options extends BackendOptions {
   readonly top?: string;
@@ -94,11 +94,8 @@ async function predict(shell: Shell, words: readonly string[], options: Options)
 }
 
 /** That of a run or checkpoint, or, where there is none, the one that `--model` names. */
-async function loadClassifier(run: string | null, options: Options, output: Output): Promise<Classifier> {
-  if (run === null) return loadPublished(options.model as string, output);
-  const { model, card } = await loadTrained(run, options.checkpoint);
-  return { model, input: card.input, classes: card.classes };
-}
+const loadClassifier = (run: string | null, options: Options, output: Output): Promise<Classifier> =>
+  run === null ? loadPublished(options.model as string, output) : loadTrainedClassifier(run, options.checkpoint);
 
 /** A picture as the model takes it, f32 [channels, height, width]. */
 async function modelInput(path: string, input: ImageInput, invert: boolean): Promise<HostArray> {

@@ -36,6 +36,15 @@ function mod(site: Site): Value {
   return joined(site, writer.node("Sub", [x, writer.node("Mul", [times, y])]));
 }
 
+/** ONNX Runtime chooses among numbers only; of bool it is (c and x) or (not c and y). */
+function where(site: Site): Value {
+  if (site.node.dtype !== "bool") return operator("Where")(site);
+  const [c, x, y] = names(site);
+  const { writer } = site;
+  const taken = writer.node("And", [c, x]);
+  return joined(site, writer.node("Or", [taken, writer.node("And", [writer.node("Not", [c]), y])]));
+}
+
 export const elementwise = {
   neg: operator("Neg"),
   abs: operator("Abs"),
@@ -71,6 +80,6 @@ export const elementwise = {
   and: either("And", "BitwiseAnd"),
   or: either("Or", "BitwiseOr"),
   xor: either("Xor", "BitwiseXor"),
-  where: operator("Where"),
+  where,
   cast: (site: Site<CastAttrs>) => operator("Cast", { to: onnxDTypes[site.attrs.dtype] })(site),
 } satisfies Record<string, Lowering<never>>;
