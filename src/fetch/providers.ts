@@ -33,14 +33,22 @@ export function npmSource(
   };
 }
 
-/** The one file of a manifest, as it is, from the first of `urls` that answers. */
+/** The files of a manifest as they are, from the first of `urls` that answers; an address that ends in a slash is a
+ *  folder, and each file's name is added. */
 export function fileSource(urls: readonly string[]): Source {
   return {
     kind: "official",
     title: hosts(urls),
-    async fetch(folder, { files: [{ name, ...pin }], downloads, onProgress, signal }) {
-      const path = join(folder, name);
-      await firstThatAnswers(urls, (url) => download(url, path, { ...pin, parts: downloads, onProgress, signal }));
+    async fetch(folder, { files, downloads, onProgress, signal }) {
+      for (const { name, ...pin } of files)
+        await firstThatAnswers(urls, (url) =>
+          download(url.endsWith("/") ? `${url}${name}` : url, join(folder, name), {
+            ...pin,
+            parts: downloads,
+            onProgress,
+            signal,
+          }),
+        );
     },
   };
 }

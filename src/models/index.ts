@@ -1,6 +1,7 @@
 /** Models by name, and weights for them. */
 export {
   findWeights,
+  isTimmRepository,
   loadWeights,
   type Pretrained,
   type PretrainedOptions,

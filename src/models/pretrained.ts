@@ -41,21 +41,36 @@ export async function findWeights(name: string): Promise<Weights> {
   throw new ManabiError(`unknown weights "${name}"; did you mean ${(near.length ? near : names).join(", ")}?`);
 }
 
+/** Whether a name is that of a repository of timm on Hugging Face, such as "timm/resnet50.a2_in1k". */
+export const isTimmRepository = (name: string): boolean => /^timm\/[\w-]+\.[\w.-]+$/.test(name);
+
+/** `findWeights`, and repositories of timm, whose description is fetched. */
+async function describeWeights(name: string, options: AcquireOptions): Promise<Weights> {
+  if (!isTimmRepository(name)) return findWeights(name);
+  return (await import("./weights/timm-repository.ts")).timmRepository(name, options);
+}
+
 /**
  * The tensors of weights by name, with the keys of their model. They come from the cache, or else from their source,
  * and are checked by SHA-256 where it is known. Throws with what to put where when they cannot be fetched.
  */
 export async function loadWeights(name: string, options: AcquireOptions = {}): Promise<Map<string, HostArray>> {
-  const { manifest } = await findWeights(name);
-  const [file] = manifest.files;
-  return readTensors(join(await acquire(manifest, options), file.name));
+  return tensorsOf(await describeWeights(name, options), options);
 }
 
-/** A model with its trained weights: `pretrained("resnet50.keras_in1k")`, or, to be trained further on classes of your
- *  own, `pretrained("resnet50.keras_in1k", { numClasses: 10 })`. */
+async function tensorsOf({ manifest }: Weights, options: AcquireOptions): Promise<Map<string, HostArray>> {
+  const [file] = manifest.files;
+  return readTensors(join(await acquire(manifest, options), file.name), { widen: true });
+}
+
+/**
+ * A model with its trained weights: `pretrained("resnet50.keras_in1k")`, or, to be trained further on classes of your
+ * own, `pretrained("resnet50.keras_in1k", { numClasses: 10 })`. Names are those of `weightNames`, or repositories of timm
+ * on Hugging Face whose architecture is among the models, such as "timm/resnet50.a2_in1k".
+ */
 export async function pretrained(name: string, options: PretrainedOptions = {}): Promise<Pretrained> {
-  const weights = await findWeights(name);
-  return { model: await modelWith(weights, await loadWeights(name, options), options), weights };
+  const weights = await describeWeights(name, options);
+  return { model: await modelWith(weights, await tensorsOf(weights, options), options), weights };
 }
 
 /** A model with the tensors of `weights`, but for a head of another number of classes, which is drawn. */

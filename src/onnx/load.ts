@@ -1,6 +1,7 @@
 import { type DType, fromHost, ManabiError, type Tensor } from "../index.ts";
 import { Attributes, describe, type Operator } from "./operator.ts";
 import { elementwise } from "./operators/elementwise.ts";
+import { indexing } from "./operators/indexing.ts";
 import { movement } from "./operators/movement.ts";
 import { network } from "./operators/network.ts";
 import { reductions } from "./operators/reduce.ts";
@@ -8,7 +9,13 @@ import { decodeMessage } from "./protobuf.ts";
 import { type GraphProto, type ModelProto, modelProto, type NodeProto, type ValueInfo } from "./schema.ts";
 import { dtypeOf, fromTensorProto } from "./tensor-proto.ts";
 
-const operators: Readonly<Record<string, Operator>> = { ...elementwise, ...movement, ...network, ...reductions };
+const operators: Readonly<Record<string, Operator>> = {
+  ...elementwise,
+  ...indexing,
+  ...movement,
+  ...network,
+  ...reductions,
+};
 
 /** An input or output of an ONNX model. */
 export interface OnnxValue {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { centerCrop, normalize, resize } from "../../src/data/index.ts";
 import {
   batchNorm,
   conv2d,
@@ -15,6 +16,7 @@ import {
   type Tensor,
   tensor,
 } from "../../src/index.ts";
+import { writeSafetensors } from "../../src/io/index.ts";
 import { findWeights, pretrained, weightNames } from "../../src/models/index.ts";
 import { modelWith } from "../../src/models/pretrained.ts";
 import { createModel } from "../../src/models/registry.ts";
@@ -120,7 +122,7 @@ describe("weights by name", () => {
       assert.equal(manifest.kind, "weights");
       assert.equal(manifest.name, name);
       assert.match(manifest.files[0].sha256 ?? "", /^([0-9a-f]{8}|[0-9a-f]{64})$/);
-      assert.ok(manifest.sources.length > 0 && licence && top1 > 0.5 && top1 < 1);
+      assert.ok(manifest.sources.length > 0 && licence && top1 && top1 > 0.5 && top1 < 1);
       assert.equal(classes.length, 1000);
       assert.equal(input.transforms.at(-1)?.op, "normalize");
       const made = await createModel(model, options);
@@ -155,6 +157,53 @@ describe("weights by name", () => {
     } finally {
       await rm(cache, { recursive: true });
     }
+  });
+});
+
+describe("a repository of timm", () => {
+  const name = "timm/mnist_resnet.test_in1k";
+  const config = {
+    architecture: "mnist_resnet",
+    num_classes: 10,
+    pretrained_cfg: {
+      ...{ input_size: [1, 20, 20], test_input_size: [1, 28, 28], crop_pct: 0.875, test_crop_pct: 0.95 },
+      ...{ interpolation: "bicubic", mean: [0.1], std: [0.3], classifier: "fc", license: "mit" },
+    },
+  };
+  const inCache = async (files: Readonly<Record<string, string>>, use: (cache: string) => Promise<void>) => {
+    const cache = await mkdtemp(join(tmpdir(), "manabi-timm-"));
+    const folder = join(cache, "timm--mnist_resnet.test_in1k");
+    try {
+      await mkdir(folder);
+      const model = initialize(await createModel("mnist_resnet"), 3);
+      const state = await Promise.all([...model.stateDict()].map(async ([k, v]) => [k, await v.host()] as const));
+      await writeSafetensors(join(folder, "model.safetensors"), new Map(state));
+      for (const [file, text] of Object.entries(files)) await writeFile(join(folder, file), text);
+      await use(cache);
+    } finally {
+      await rm(cache, { recursive: true });
+    }
+  };
+
+  test("its config.json tells model, preprocessing, classes and licence", () =>
+    inCache({ "config.json": JSON.stringify(config) }, async (cache) => {
+      const { model, weights } = await pretrained(name, { cache });
+      assert.deepEqual([weights.model, weights.licence, weights.classes], ["mnist_resnet", "mit", [..."0123456789"]]);
+      assert.deepEqual(weights.input.transforms, [resize(29, "bicubic"), centerCrop(28), normalize([0.1], [0.3])]);
+      const drawn = initialize(await createModel("mnist_resnet"), 3)
+        .stateDict()
+        .get("fc.weight");
+      assert.deepEqual(await model.stateDict().get("fc.weight")?.data(), await drawn?.data());
+    }));
+
+  test("a configuration of something else, or of a model that is not there, is refused", async () => {
+    const refused = (text: string, error: RegExp) =>
+      inCache({ "config.json": text }, (cache) => assert.rejects(pretrained(name, { cache }), error));
+    await refused("{", /config\.json: not valid JSON/);
+    await refused('{"architecture":"bert"}', /no configuration of an image classifier/);
+    await refused(JSON.stringify({ ...config, architecture: "resnet81" }), /unknown model "resnet81"/);
+    const area = { ...config, pretrained_cfg: { ...config.pretrained_cfg, interpolation: "area" } };
+    await refused(JSON.stringify(area), /interpolation "area"/);
   });
 });
 

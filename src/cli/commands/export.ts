@@ -4,7 +4,7 @@ import { Command, Option } from "commander";
 import { unknownName } from "../../core/errors.ts";
 import type { ImageInput } from "../../data/image-input.ts";
 import { writeAtomic } from "../../io/atomic.ts";
-import { createModel, findModel, modelNames, weightNames } from "../../models/index.ts";
+import { createModel, findModel, isTimmRepository, modelNames, weightNames } from "../../models/index.ts";
 import type { Layer } from "../../nn/container.ts";
 import { initialize } from "../../nn/module.ts";
 import { exportOnnx, loadOnnx } from "../../onnx/index.ts";
@@ -77,7 +77,7 @@ async function findExportable(name: string, { checkpoint }: Options, output: Out
     return { model, shape: findModel(name).variant.input, classes: null, input: null };
   }
   const known = await weightNames();
-  const published = known.includes(name);
+  const published = known.includes(name) || isTimmRepository(name);
   const exists = (await stat(name).catch(() => null)) ?? (await stat(join("runs", name)).catch(() => null));
   if (!published && !exists) throw unknownName("run, checkpoint or model", name, [...known, ...modelNames()]);
   const { model, classes, input } = published

@@ -61,7 +61,7 @@ async function list(shell: Shell, { json }: Options): Promise<void> {
       ["weights", "top-1", "input", "licence", "source"],
       known.map(({ name, top1, input, licence, manifest }) => [
         name,
-        showPercent(top1),
+        top1 === null ? "" : showPercent(top1),
         `${input.height}x${input.width}`,
         licence,
         manifest.sources[0].title,

@@ -16,9 +16,10 @@ export interface Weights {
   readonly head: string;
   readonly classes: readonly string[];
   readonly input: ImageInput;
+  /** The first file has the tensors. */
   readonly manifest: Manifest<CachedFile>;
-  /** Share of ImageNet-1k validation images that are classified right, as published. */
-  readonly top1: number;
+  /** Share of ImageNet-1k validation images that are classified right, as published; null where that is not known. */
+  readonly top1: number | null;
   readonly licence: string;
   readonly homepage: string;
 }

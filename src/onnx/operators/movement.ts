@@ -178,15 +178,10 @@ export const movement: Readonly<Record<string, Operator>> = {
   },
   Flatten: flatten,
   Gather: (call) => need(call, 0).take(need(call, 1), call.attrs.int("axis", 0)),
-  GatherElements: (call) => need(call, 0).gather(call.attrs.int("axis", 0), need(call, 1)),
   OneHot: hot,
   Pad: padding,
   Range: range,
   Reshape: reshape,
-  ScatterElements(call) {
-    call.attrs.only("reduction", call.attrs.text("reduction", "none"), ["add"]);
-    return need(call, 0).scatterAdd(call.attrs.int("axis", 0), need(call, 1), need(call, 2));
-  },
   Shape: shape,
   Size: (call) => sizes([need(call, 0).size]).reshape([]),
   Slice: slice,
