@@ -74,6 +74,112 @@ const modelOf = (nodes: readonly NodeProto[], over: Partial<GraphProto> = {}, re
   });
 const node = (opType: string, input: readonly string[], output = ["y"]): NodeProto => ({ opType, input, output });
 
+describe("operators whose versions or options differ", () => {
+  const ints = (name: string, dims: readonly number[], values: readonly number[]) =>
+    ({ name, dims, dataType: 7, int64Data: values }) as const;
+  const floats = (name: string, dims: readonly number[], values: readonly number[]) =>
+    ({ name, dims, dataType: 1, floatData: values }) as const;
+  const run = async (bytes: Uint8Array, x: Tensor) => {
+    const { y } = loadOnnx(bytes).run({ x });
+    return [[...y.shape], [...(await y.data())]];
+  };
+  const matrix = { input: [{ name: "x", type: { tensor: { elemType: 1 } } }] };
+  const x = tensor([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
+
+  test("scattering replaces or adds, by several axes or one, negative positions from the end", async () => {
+    const scatter = (
+      opType: string,
+      attribute: NodeProto["attribute"],
+      at: readonly [number[], number[]],
+      n: number[],
+    ) =>
+      modelOf([{ ...node(opType, ["x", "at", "v"]), attribute }], {
+        ...matrix,
+        initializer: [ints("at", ...at), floats("v", opType === "ScatterND" ? [at[0][0]] : at[0], n)],
+      });
+    const add = [{ name: "reduction", s: new TextEncoder().encode("add") }];
+    const rows: [number[], number[]] = [
+      [2, 2],
+      [0, 1, -1, -1],
+    ];
+    assert.deepEqual(await run(scatter("ScatterND", [], rows, [10, 20]), x), [
+      [2, 3],
+      [1, 10, 3, 4, 5, 20],
+    ]);
+    assert.deepEqual((await run(scatter("ScatterND", add, rows, [10, 20]), x))[1], [1, 12, 3, 4, 5, 26]);
+    const along = [{ name: "axis", i: 1 }];
+    const columns: [number[], number[]] = [
+      [2, 1],
+      [2, -3],
+    ];
+    assert.deepEqual((await run(scatter("ScatterElements", along, columns, [0, 9]), x))[1], [1, 2, 0, 9, 5, 6]);
+    const multiply = [{ name: "reduction", s: new TextEncoder().encode("mul") }];
+    await assert.rejects(run(scatter("ScatterND", multiply, rows, [1, 2]), x), /reduction = mul is not supported/);
+  });
+
+  test("gathering by several axes", async () => {
+    const gather = (at: readonly [number[], number[]]) =>
+      modelOf([node("GatherND", ["x", "at"])], { ...matrix, initializer: [ints("at", ...at)] });
+    const at = [
+      [2, 2],
+      [1, 0, -2, 2],
+    ] as [number[], number[]];
+    assert.deepEqual(await run(gather(at), x), [[2], [4, 3]]);
+    assert.deepEqual(await run(gather([[1, 1], [1]]), x), [
+      [1, 3],
+      [4, 5, 6],
+    ]);
+  });
+
+  test("axes of a reduction are an attribute before operator set 13, and an input from then on", async () => {
+    const old = modelOf([{ ...node("ReduceSum", ["x"]), attribute: [{ name: "axes", ints: [0] }] }], matrix, {
+      opsetImport: [{ version: 11 }],
+    });
+    const now = modelOf([node("ReduceSum", ["x", "axes"])], { ...matrix, initializer: [ints("axes", [1], [-2])] });
+    for (const bytes of [old, now])
+      assert.deepEqual(await run(bytes, x), [
+        [1, 3],
+        [5, 7, 9],
+      ]);
+  });
+
+  test("a slice to the end, backwards, and with a step", async () => {
+    const slice = (start: number, end: number, step: number) =>
+      modelOf([node("Slice", ["x", "start", "end", "axis", "step"])], {
+        ...matrix,
+        initializer: [
+          ints("start", [1], [start]),
+          ints("end", [1], [end]),
+          ints("axis", [1], [1]),
+          ints("step", [1], [step]),
+        ],
+      });
+    assert.deepEqual((await run(slice(1, 2 ** 62, 1), x))[1], [2, 3, 5, 6]);
+    assert.deepEqual((await run(slice(-1, -(2 ** 63), -1), x))[1], [3, 2, 1, 6, 5, 4]);
+    assert.deepEqual((await run(slice(2, 0, -2), x))[1], [3, 6]);
+    assert.deepEqual((await run(slice(0, 3, 2), x))[1], [1, 3, 4, 6]);
+  });
+
+  test("integers divide toward zero; the softmax of old sets goes over all axes behind", async () => {
+    const divide = modelOf(
+      [{ ...node("Cast", ["x"], ["i"]), attribute: [{ name: "to", i: 7 }] }, node("Div", ["i", "by"])],
+      {
+        ...matrix,
+        initializer: [ints("by", [], [-2])],
+      },
+    );
+    assert.deepEqual((await run(divide, x))[1], [0, -1, -1, -2, -2, -3]);
+    const softmax = modelOf([{ ...node("Softmax", ["x"]), attribute: [{ name: "axis", i: 0 }] }], matrix, {
+      opsetImport: [{ version: 11 }],
+    });
+    const [, values] = await run(softmax, x);
+    assert.ok(Math.abs(values.reduce((a, b) => a + b, 0) - 1) < 1e-6);
+  });
+});
+
 describe("what is refused", () => {
   const refused = (title: string, bytes: Uint8Array, error: RegExp) =>
     test(title, () => assert.throws(() => loadOnnx(bytes, { label: "m.onnx" }), error));
