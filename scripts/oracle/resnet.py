@@ -50,13 +50,14 @@ def offset_and_scale(key, shape):
     return 0, math.sqrt(3 / math.prod(shape[1:]))
 
 
-def generate(model):
-    """Replace the weights of a model by generated ones, in float64."""
+def generate(model, gain=1):
+    """Replace the weights of a model by generated ones, in float64; `gain` multiplies those of more than one axis."""
     model.double()
     state = model.state_dict()
     for t, (key, like) in enumerate(state.items()):
         if like.is_floating_point():
             offset, scale = offset_and_scale(key, like.shape)
+            scale *= gain if like.dim() > 1 else 1
             array = (offset + scale * signed(t, like.numel())).astype(np.float32)
             state[key] = torch.from_numpy(array.astype(np.float64)).reshape(like.shape)
     model.load_state_dict(state)

@@ -39,4 +39,6 @@ export interface Backend {
   /** Dtypes it computes in; any other is refused by name when a graph is compiled. */
   readonly dtypes: ReadonlySet<DType>;
   compile(graph: Graph): Executable;
+  /** A copy of an array that programs update without moving it in and out; where left out, any copy is as good. */
+  copy?(values: TypedArray): TypedArray;
 }

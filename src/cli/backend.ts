@@ -11,14 +11,17 @@ export interface BackendOptions {
   readonly processor?: string;
 }
 
-const threadsHelp = "threads of the native backend (default: all cores)";
+const threadsHelp = "threads of the native and wasm backends (default: all cores)";
 
 /** Adds `--backend`, `--threads`, `--precision` and `--processor`. */
 export const withBackend = (command: Command): Command =>
   command
     .addOption(
-      new Option("--backend <name>", "what computes: native is fast, reference needs no compiler")
-        .choices(["auto", "native", "reference"])
+      new Option(
+        "--backend <name>",
+        "what computes: native is fast, wasm needs no compiler, reference is the plain oracle",
+      )
+        .choices(["auto", "native", "wasm", "reference"])
         .default("auto"),
     )
     .option("--threads <n>", threadsHelp)

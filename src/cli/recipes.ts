@@ -10,6 +10,10 @@ import { UsageError } from "./shell.ts";
 const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>>> = {
   "mnist-resnet": () => import("../../recipes/mnist-resnet.ts"),
   "cifar10-resnet20": () => import("../../recipes/cifar10-resnet20.ts"),
+  "few-labels": () => import("../../recipes/few-labels.ts"),
+  "vit-cifar10": () => import("../../recipes/vit-cifar10.ts"),
+  "cnn-vs-vit": () => import("../../recipes/cnn-vs-vit.ts"),
+  simclr: () => import("../../recipes/simclr.ts"),
   classify: () => import("../../recipes/classify.ts"),
 };
 

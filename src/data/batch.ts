@@ -9,14 +9,15 @@ import { ImageMemory } from "./memory.ts";
 import { applyBatchTransforms } from "./transforms/batch.ts";
 import type { BatchTransform } from "./transforms/batch-literals.ts";
 import type { Fusion } from "./transforms/fused.ts";
-import { fillFused, fuse } from "./transforms/fused.ts";
-import { applyTransforms } from "./transforms/index.ts";
+import { fillFused, fuseAll } from "./transforms/fused.ts";
+import { applyTransforms, viewKey } from "./transforms/index.ts";
 import type { Transform } from "./transforms/literals.ts";
 
 /** How samples become batches; plain data, the same on every thread. */
 export interface BatchPlan {
   readonly seed: number;
-  readonly transforms: readonly Transform[];
+  /** What is done to the image of a sample; several lists make as many images of it. */
+  readonly views: readonly (readonly Transform[])[];
   readonly batchTransforms: readonly BatchTransform[];
   /** False leaves the samples apart, for a collate function of the user. */
   readonly stacked: boolean;
@@ -61,12 +62,12 @@ export const orderKey = (seed: number, epoch: number): Key => epochKey(seed, epo
 export class BatchMaker {
   readonly #dataset: Dataset;
   readonly #plan: BatchPlan;
-  readonly #fusion: Fusion | null;
+  readonly #fusions: readonly Fusion[] | null;
 
   constructor(dataset: Dataset, plan: BatchPlan) {
     this.#dataset = dataset;
     this.#plan = plan;
-    this.#fusion = dataset instanceof ImageMemory && plan.stacked ? fuse(plan.transforms, dataset.block) : null;
+    this.#fusions = dataset instanceof ImageMemory && plan.stacked ? fuseAll(plan.views, dataset.block) : null;
   }
 
   async make({ epoch, batch, indices }: BatchJob): Promise<Batch> {
@@ -74,8 +75,8 @@ export class BatchMaker {
     const samplesKey = epochKey(seed, epoch, SAMPLES);
     const skipped: Skipped[] = [];
     let arrays: HostArray[];
-    if (this.#fusion && this.#dataset instanceof ImageMemory) {
-      arrays = fillFused(this.#fusion, this.#dataset, indices, samplesKey);
+    if (this.#fusions && this.#dataset instanceof ImageMemory) {
+      arrays = fillFused(this.#fusions, this.#dataset, indices, samplesKey);
     } else {
       const read = await Promise.all(Array.from(indices, (index) => this.#read(index, samplesKey, skipped)));
       const samples = read.flatMap((sample) => sample ?? []);
@@ -105,11 +106,11 @@ export class BatchMaker {
   }
 
   #transform(sample: Sample, key: Key): Sample {
-    const { transforms } = this.#plan;
-    if (!transforms.length) return sample;
+    const { views } = this.#plan;
+    if (views.length === 1 && !views[0].length) return sample;
     const [image, ...rest] = sample;
     if (typeof image === "number") throw new ManabiError("transforms need an image as first field, got a number");
-    return [applyTransforms(transforms, image, key), ...rest];
+    return [...views.map((transforms, view) => applyTransforms(transforms, image, viewKey(key, view))), ...rest];
   }
 }
 

@@ -25,6 +25,8 @@ export interface LoaderOptions {
   readonly dropLast?: boolean;
   /** What is done to the image of every sample, in order. */
   readonly transforms?: readonly Transform[];
+  /** In place of `transforms`: as many images of every sample as there are lists, each with random numbers of its own. */
+  readonly views?: readonly (readonly Transform[])[];
   /** What is done to every batch, in order: mixup, cutmix. */
   readonly batchTransforms?: readonly BatchTransform[];
   /** Threads that read, decode and transform; 0 does it on the calling thread. Content does not depend on it. */
@@ -54,8 +56,8 @@ function count(name: string, value: number, least: number): number {
 }
 
 /** Threads pay where files are decoded or transforms are dear; one core is left to the one who asks. */
-function defaultWorkers({ spec }: Dataset, { transforms }: BatchPlan): number {
-  if (!spec || (!needsDecoding(spec) && areCheap(transforms))) return 0;
+function defaultWorkers({ spec }: Dataset, { views }: BatchPlan): number {
+  if (!spec || (!needsDecoding(spec) && views.every(areCheap))) return 0;
   return Math.min(8, Math.max(1, availableParallelism() - 1));
 }
 
@@ -83,13 +85,18 @@ export class DataLoader {
   #resume: LoaderState | null = null;
 
   constructor(dataset: Dataset, options: LoaderOptions) {
-    const { seed = 0, transforms = [], batchTransforms = [], collate } = options;
+    const { seed = 0, transforms, batchTransforms = [], collate } = options;
+    if (transforms && options.views) throw new ManabiError("DataLoader: give transforms or views, not both");
+    const views = options.views ?? [transforms ?? []];
     seedKey(seed); // throws when it is not a seed
-    checkTransforms(transforms);
+    if (views.length === 0) throw new ManabiError("DataLoader: views is empty; give a list of transforms per view");
+    views.forEach(checkTransforms);
     checkBatchTransforms(batchTransforms);
     if (collate && batchTransforms.length)
       throw new ManabiError("DataLoader: batchTransforms work on stacked batches; they cannot be used with collate");
-    const plan: BatchPlan = { seed, transforms, batchTransforms, stacked: !collate };
+    if (views.length > 1 && batchTransforms.length)
+      throw new ManabiError("DataLoader: batchTransforms work on one image per sample; they cannot be used with views");
+    const plan: BatchPlan = { seed, views, batchTransforms, stacked: !collate };
     this.dataset = dataset;
     this.batchSize = count("batchSize", options.batchSize, 1);
     this.seed = seed;

@@ -1,4 +1,15 @@
 /** Models by name, and weights for them. */
+
+export {
+  type CompoundBases,
+  type CompoundScale,
+  compoundScale,
+  feasibleBases,
+  flopsFactor,
+  published as publishedBases,
+  searchBases,
+} from "./compound-scaling.ts";
+export { resizePositions } from "./positions.ts";
 export {
   findWeights,
   isTimmRepository,

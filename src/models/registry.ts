@@ -43,7 +43,9 @@ const family = <C extends object>({ load, ...facts }: FamilyDefinition<C>): Fami
 });
 
 const imagenet: Variant = { input: [3, 224, 224], small: { stem: "cifar" } };
-const cifar: Variant = { input: [3, 32, 32] };
+const square = (size: number): Variant => ({ input: [3, size, size] });
+const cifar = square(32);
+const vit: Variant = { input: [3, 224, 224], small: { imageSize: 32, patchSize: 4 } };
 
 /** Every family of models; its code is loaded when one of its variants is made. */
 export const models: Readonly<Record<string, Family>> = {
@@ -56,6 +58,8 @@ export const models: Readonly<Record<string, Family>> = {
       resnet50: imagenet,
       resnet101: imagenet,
       resnet152: imagenet,
+      wide_resnet50_2: imagenet,
+      wide_resnet101_2: imagenet,
       cifar_resnet20: cifar,
       cifar_resnet32: cifar,
       cifar_resnet44: cifar,
@@ -64,6 +68,65 @@ export const models: Readonly<Record<string, Family>> = {
       mnist_resnet: { input: [1, 28, 28] },
     },
     load: () => import("./resnet.ts"),
+  }),
+  wideResNet: family({
+    title: "Wide ResNet",
+    paper: "Zagoruyko, Komodakis 2016: Wide Residual Networks (arXiv:1605.07146)",
+    variants: { wrn_16_4: cifar, wrn_16_8: cifar, wrn_28_10: cifar, wrn_40_2: cifar, wrn_40_4: cifar },
+    load: () => import("./wide-resnet.ts"),
+  }),
+  vgg: family({
+    title: "VGG",
+    paper:
+      "Simonyan, Zisserman 2014: Very Deep Convolutional Networks for Large-Scale Image Recognition (arXiv:1409.1556)",
+    variants: {
+      vgg11: square(224),
+      vgg11_bn: square(224),
+      vgg13: square(224),
+      vgg13_bn: square(224),
+      vgg16: square(224),
+      vgg16_bn: square(224),
+      vgg19: square(224),
+      vgg19_bn: square(224),
+    },
+    load: () => import("./vgg.ts"),
+  }),
+  mobileNetV2: family({
+    title: "MobileNetV2",
+    paper: "Sandler et al. 2018: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381)",
+    variants: { mobilenet_v2: square(224) },
+    load: () => import("./mobilenet-v2.ts"),
+  }),
+  efficientNet: family({
+    title: "EfficientNet",
+    paper: "Tan, Le 2019: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv:1905.11946)",
+    variants: {
+      efficientnet_b0: square(224),
+      efficientnet_b1: square(240),
+      efficientnet_b2: square(260),
+      efficientnet_b3: square(300),
+      efficientnet_b4: square(380),
+      efficientnet_b5: square(456),
+      efficientnet_b6: square(528),
+      efficientnet_b7: square(600),
+    },
+    load: () => import("./efficientnet.ts"),
+  }),
+  vit: family({
+    title: "ViT",
+    paper: "Dosovitskiy et al. 2020: An Image is Worth 16x16 Words (arXiv:2010.11929)",
+    variants: {
+      vit_ti_16: vit,
+      vit_s_16: vit,
+      vit_b_16: vit,
+      vit_b_32: vit,
+      vit_l_16: vit,
+      vit_l_32: vit,
+      vit_h_14: vit,
+      vit_r50_b_16: square(224),
+      cifar_vit: cifar,
+    },
+    load: () => import("./vit.ts"),
   }),
 };
 

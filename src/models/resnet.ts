@@ -1,6 +1,7 @@
 import { unknownName } from "../core/errors.ts";
 import { globalAvgPool, ManabiError, maxPool2d, relu, type Tensor } from "../index.ts";
-import { BatchNorm2d, Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
+import { BatchNorm2d, type Conv2d, init, type Layer, Linear, Module, param, Sequential } from "../nn/index.ts";
+import { conv } from "./blocks.ts";
 
 /** What stands before the first stage. */
 const stems = {
@@ -16,6 +17,8 @@ export interface ResNetConfig {
   readonly layers: readonly number[];
   /** Width of each stage; a bottleneck puts out four times as many channels. */
   readonly widths: readonly number[];
+  /** Factor of the channels inside of a bottleneck (Zagoruyko and Komodakis 2016). */
+  readonly wide: number;
   readonly stem: keyof typeof stems;
   /** Where a bottleneck that shrinks has its stride: in the 3x3 convolution (torchvision and most others, "v1.5"), or in
    *  the first 1x1 one (the paper, Caffe, Keras). */
@@ -23,6 +26,7 @@ export interface ResNetConfig {
   /** Where the shape changes: a 1x1 convolution (option B), or subsampling and zero channels (option A). */
   readonly shortcut: "projection" | "pad";
   readonly inChannels: number;
+  /** 0 leaves the classifier out: the model returns the mean of the last feature maps. */
   readonly numClasses: number;
   /** Starts each block as the identity: the factor of its last normalization is 0 (Goyal et al. 2017). */
   readonly zeroInitResidual: boolean;
@@ -38,6 +42,7 @@ export const defaults: ResNetConfig = {
   ...imagenet,
   block: "basic",
   layers: [2, 2, 2, 2],
+  wide: 1,
   inChannels: 3,
   numClasses: 1000,
   zeroInitResidual: false,
@@ -51,6 +56,8 @@ export const variants = {
   resnet50: { ...imagenet, block: "bottleneck", layers: [3, 4, 6, 3] },
   resnet101: { ...imagenet, block: "bottleneck", layers: [3, 4, 23, 3] },
   resnet152: { ...imagenet, block: "bottleneck", layers: [3, 8, 36, 3] },
+  wide_resnet50_2: { ...imagenet, block: "bottleneck", layers: [3, 4, 6, 3], wide: 2 },
+  wide_resnet101_2: { ...imagenet, block: "bottleneck", layers: [3, 4, 23, 3], wide: 2 },
   cifar_resnet20: { ...cifar, layers: [3, 3, 3] },
   cifar_resnet32: { ...cifar, layers: [5, 5, 5] },
   cifar_resnet44: { ...cifar, layers: [7, 7, 7] },
@@ -59,20 +66,13 @@ export const variants = {
   mnist_resnet: { ...cifar, stem: "strided", shortcut: "projection", layers: [1, 1, 1], inChannels: 1 },
 } as const satisfies Record<string, Partial<ResNetConfig>>;
 
-/** A convolution without bias, since normalization follows; starts as in He et al. 2015. */
-function conv(inChannels: number, outChannels: number, kernel: number, stride = 1): Conv2d {
-  const layer = new Conv2d(inChannels, outChannels, kernel, { stride, padding: kernel >> 1, bias: false });
-  layer.weight = param(layer.weight.shape, init.kaimingNormal({ mode: "fanOut" }));
-  return layer;
-}
-
 function norm(channels: number, eps: number, zero = false): BatchNorm2d {
   const layer = new BatchNorm2d(channels, { eps });
   if (zero) layer.weight = param([channels], init.zeros);
   return layer;
 }
 
-interface BlockOptions extends Pick<ResNetConfig, "shortcut" | "strideIn" | "zeroInitResidual" | "normEps"> {
+interface BlockOptions extends Pick<ResNetConfig, "wide" | "shortcut" | "strideIn" | "zeroInitResidual" | "normEps"> {
   readonly inChannels: number;
   readonly width: number;
   readonly stride: number;
@@ -81,7 +81,7 @@ interface BlockOptions extends Pick<ResNetConfig, "shortcut" | "strideIn" | "zer
 /** The 1x1 convolution of a shortcut, where it needs one. */
 function projection({ inChannels, stride, shortcut, normEps }: BlockOptions, outChannels: number): Sequential | null {
   if (shortcut === "pad" || (stride === 1 && inChannels === outChannels)) return null;
-  return new Sequential(conv(inChannels, outChannels, 1, stride), norm(outChannels, normEps));
+  return new Sequential(conv(inChannels, outChannels, 1, { stride }), norm(outChannels, normEps));
 }
 
 /** `x` in the shape of `y`: every stride-th pixel, zero channels before and after. */
@@ -105,7 +105,7 @@ class BasicBlock extends Module {
   constructor(options: BlockOptions) {
     super();
     const { inChannels, width, stride, zeroInitResidual, normEps } = options;
-    this.conv1 = conv(inChannels, width, 3, stride);
+    this.conv1 = conv(inChannels, width, 3, { stride });
     this.bn1 = norm(width, normEps);
     this.conv2 = conv(width, width, 3);
     this.bn2 = norm(width, normEps, zeroInitResidual);
@@ -133,14 +133,14 @@ class Bottleneck extends Module {
 
   constructor(options: BlockOptions) {
     super();
-    const { inChannels, width, stride, strideIn, zeroInitResidual, normEps } = options;
-    const outChannels = width * Bottleneck.expansion;
+    const { inChannels, width, wide, stride, strideIn, zeroInitResidual, normEps } = options;
+    const [inner, outChannels] = [width * wide, width * Bottleneck.expansion];
     const [first, second] = strideIn === "1x1" ? [stride, 1] : [1, stride];
-    this.conv1 = conv(inChannels, width, 1, first);
-    this.bn1 = norm(width, normEps);
-    this.conv2 = conv(width, width, 3, second);
-    this.bn2 = norm(width, normEps);
-    this.conv3 = conv(width, outChannels, 1);
+    this.conv1 = conv(inChannels, inner, 1, { stride: first });
+    this.bn1 = norm(inner, normEps);
+    this.conv2 = conv(inner, inner, 3, { stride: second });
+    this.bn2 = norm(inner, normEps);
+    this.conv3 = conv(inner, outChannels, 1);
     this.bn3 = norm(outChannels, normEps, zeroInitResidual);
     this.downsample = projection(options, outChannels);
     this.stride = stride;
@@ -169,9 +169,11 @@ function checkConfig(config: ResNetConfig): void {
     throw new ManabiError(
       `ResNet: layers [${layers}] and widths [${widths}]: there are 3 or 4 stages, with a number of blocks and a width each`,
     );
-  for (const n of [...layers, ...widths, inChannels, numClasses])
+  for (const n of [...layers, ...widths, inChannels])
     if (!Number.isInteger(n) || n < 1)
-      throw new ManabiError(`ResNet: layers, widths, inChannels and numClasses are integers >= 1, got ${n}`);
+      throw new ManabiError(`ResNet: layers, widths and inChannels are integers >= 1, got ${n}`);
+  if (!Number.isInteger(numClasses) || numClasses < 0)
+    throw new ManabiError(`ResNet: numClasses is an integer >= 1, or 0 for no classifier, got ${numClasses}`);
 }
 
 /** Deep residual learning (He et al. 2015), with torchvision's keys: images [n, c, h, w] -> logits [n, classes]. */
@@ -182,7 +184,7 @@ export class ResNet extends Module {
   layer2: Layer;
   layer3: Layer;
   layer4: Layer | null;
-  fc: Linear;
+  fc: Linear | null;
   readonly config: ResNetConfig;
 
   constructor(options: Partial<ResNetConfig> = {}) {
@@ -192,14 +194,14 @@ export class ResNet extends Module {
     const { block, layers, widths, stem, inChannels, numClasses, normEps } = this.config;
     const { kernel, stride } = stems[stem];
     const { expansion } = blocks[block];
-    this.conv1 = conv(inChannels, widths[0], kernel, stride);
+    this.conv1 = conv(inChannels, widths[0], kernel, { stride });
     this.bn1 = norm(widths[0], normEps);
     const stage = (i: number) => this.#stage(i === 0 ? widths[0] : widths[i - 1] * expansion, i);
     this.layer1 = stage(0);
     this.layer2 = stage(1);
     this.layer3 = stage(2);
     this.layer4 = layers.length > 3 ? stage(3) : null;
-    this.fc = new Linear(widths[layers.length - 1] * expansion, numClasses);
+    this.fc = numClasses ? new Linear(widths[layers.length - 1] * expansion, numClasses) : null;
   }
 
   #stage(inChannels: number, i: number): Sequential {
@@ -225,7 +227,8 @@ export class ResNet extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.fc.forward(globalAvgPool(this.features(x)));
+    const means = globalAvgPool(this.features(x));
+    return this.fc?.forward(means) ?? means;
   }
 }
 

@@ -1,3 +1,7 @@
+import { planMemory } from "../compiler/plan.ts";
+import { schedule } from "../compiler/schedule.ts";
+import { simplify } from "../compiler/simplify.ts";
+import { byteSize } from "../core/dtype.ts";
 import { showShape } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -5,6 +9,7 @@ import { currentId, type Node, reachable } from "../graph/node.ts";
 import { type Trace, withTrace } from "../graph/variable.ts";
 import { type DType, Tensor } from "../index.ts";
 import { inEvalMode, type Layer, type Module } from "../nn/index.ts";
+import { attentionSizes } from "../primitives/attention.ts";
 import type { ConvAttrs } from "../primitives/contract.ts";
 import type { ScanAttrs } from "../primitives/control.ts";
 import { input } from "../primitives/leaf.ts";
@@ -27,6 +32,10 @@ export interface Summary {
   readonly output: Shape;
   readonly parameters: number;
   readonly flops: number;
+  /** Bytes of parameters and buffers. */
+  readonly weightBytes: number;
+  /** Most bytes of values between the layers that are alive at the same time. */
+  readonly activationBytes: number;
 }
 
 /** One call of a module: the ids of the nodes that it made are in (from, to]. */
@@ -67,7 +76,16 @@ export function summarize(model: Layer, shape: Shape, dtype: DType = "f32"): Sum
     output: out.shape,
     parameters: model.parameterCount,
     flops: [...flops.values()].reduce((a, b) => a + b, 0),
+    weightBytes: [...model.variables().values()].reduce((n, v) => n + v.size * byteSize(v.dtype), 0),
+    activationBytes: activationBytes(model, x, out),
   };
+}
+
+/** What the compiler plans for the values between input and output. */
+function activationBytes(model: Module, x: Tensor, out: Tensor): number {
+  const inputs = [x.node, ...[...model.variables().values()].map((v) => v.cell.node)];
+  const { instructions } = schedule(simplify({ inputs, outputs: [out.node], updates: [] }));
+  return planMemory(instructions).bytes;
 }
 
 const ownParameters = (module: Module): number =>
@@ -82,6 +100,10 @@ function multiplyAdds({ prim, inputs, attrs, shape }: Node): number {
       return sizeOf(shape) * sizeOf(inputs[1].shape.slice(1));
     case "convInputGrad": // transposed convolution
       return sizeOf(inputs[0].shape) * sizeOf(inputs[1].shape.slice(1));
+    case "attention": {
+      const { batch, tq, tk, d, dv } = attentionSizes("attention", inputs);
+      return sizeOf(batch) * tq * tk * (d + dv);
+    }
     case "convWeightGrad":
       return sizeOf(inputs[1].shape) * (inputs[0].shape[1] / (attrs as ConvAttrs).groups) * sizeOf(shape.slice(2));
     case "scan": {

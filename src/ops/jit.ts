@@ -241,7 +241,12 @@ function prepare({ cells, assigned, feeds }: Program, tensors: readonly Tensor[]
   const inputs: TypedArray[] = evaluate(tensors.map((t) => t.node));
   for (const i of assigned) own(cells[i]);
   for (const cell of cells) inputs.push(valuesOf(cell));
-  for (const read of feeds) inputs.push(read());
+  for (const read of feeds) {
+    const values = read();
+    // The host may have changed them in place.
+    noteWrite(values);
+    inputs.push(values);
+  }
   return inputs;
 }
 
@@ -272,6 +277,7 @@ const valuesOf = (cell: Cell): TypedArray => (cell.node.attrs as DataAttrs).data
 function own(cell: Cell): void {
   if (!cell.shared) return;
   const { shape, dtype } = cell.node;
-  cell.node = data({ shape, dtype, data: valuesOf(cell).slice() as TypedArray });
+  const values = valuesOf(cell);
+  cell.node = data({ shape, dtype, data: backend().copy?.(values) ?? (values.slice() as TypedArray) });
   cell.shared = false;
 }

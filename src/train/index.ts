@@ -31,6 +31,7 @@ export {
   predictLogits,
   topClasses,
 } from "./evaluate.ts";
+export { extractFeatures, FeatureDataset } from "./features.ts";
 export { fetchProgress } from "./fetching.ts";
 export {
   accuracy,
@@ -84,4 +85,4 @@ export {
   type RunSummary,
   readRun,
 } from "./runs.ts";
-export type { Part } from "./state.ts";
+export { type Part, savedNumbers } from "./state.ts";

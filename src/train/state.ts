@@ -56,3 +56,12 @@ function generatorState({ state: variable }: Generator): Stateful {
     },
   };
 }
+
+/** A list of numbers that grows, such as results so far, as a part of a checkpoint; restoring fills the list itself. */
+export const savedNumbers = (numbers: number[]): Stateful => ({
+  state: () => ({ numbers: { shape: [numbers.length], dtype: "f64", data: Float64Array.from(numbers) } }),
+  restore({ numbers: saved }) {
+    if (!isHostArray(saved)) throw new FormatError("the saved list of numbers is missing");
+    numbers.splice(0, numbers.length, ...saved.data);
+  },
+});

@@ -188,7 +188,7 @@ test("wrong words are told with the nearest right ones, with exit code 2 and not
     [["train", "./my-recipe.ts"], /my-recipe.ts: there is no such file/],
     [
       ["train", "mnist-resnet", "--backend", "gpu"],
-      /argument 'gpu' is invalid. Allowed choices are auto, native, reference/,
+      /argument 'gpu' is invalid. Allowed choices are auto, native, wasm, reference/,
     ],
     [["train", "mnist-resnet", "--threads", "many"], /--threads is "many"; give a whole number/],
     [["train", "--resume", run, "--lr", "1"], /a resumed run keeps its arguments/],

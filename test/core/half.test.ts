@@ -85,7 +85,7 @@ for (const dtype of halves)
     test("f32 goes to the nearest pattern, ties to even, overflow to infinity, NaN to NaN", () =>
       check(narrow(dtype, inputs)));
 
-    for (const backend of [reference, ...backendsUnderTest()]) {
+    for (const backend of [reference, ...backendsUnderTest()].filter((b) => b.dtypes.has(dtype))) {
       const run = (from: DType, given: TypedArray, to: DType): TypedArray => {
         const out: Node = cast(data({ shape: [given.length], dtype: from, data: given }), to);
         return backend.compile({ inputs: [], outputs: [out], updates: [] }).run([])[0];

@@ -102,6 +102,30 @@ test("the one-pass crop, flip and normalize equals the single steps bit for bit"
   }
 });
 
+test("several views of a sample: one field each, drawn apart, the first as without others", async () => {
+  const weak = [randomCrop([10, 12], { padding: 2 }), horizontalFlip(), scale];
+  const set = noise(8);
+  const [[plain]] = await collect(make(set, { transforms: weak }), 1);
+  // The first pair is made in one pass, the second is not.
+  for (const views of [
+    [weak, weak],
+    [weak, weak, heavy],
+  ]) {
+    const [batch] = await collect(make(set, { views }), 1);
+    assert.equal(batch.length, views.length + 1);
+    assert.deepEqual(batch[0], plain);
+    assert.notDeepEqual(batch[1].data, plain.data, "a second view has random numbers of its own");
+    assert.deepEqual(batch[1].shape, plain.shape);
+    assert.equal(batch.at(-1)?.dtype, "i32");
+  }
+  const [fused] = await collect(make(set, { views: [weak, weak] }), 1);
+  const [single] = await collect(make(set, { views: [weak, weak, heavy] }), 1);
+  assert.deepEqual(fused[1], single[1]);
+  assert.throws(() => make(set, { views: [weak], transforms: weak }), /give transforms or views, not both/);
+  assert.throws(() => make(set, { views: [] }), /views is empty/);
+  assert.throws(() => make(set, { views: [weak, weak], batchTransforms: [mixup()] }), /cannot be used with views/);
+});
+
 test("batches are the same bit for bit on 0, 1 and 2 workers and with any prefetch", async () => {
   const set = concat(noise(9), subset(noise(20), [3, 1, 4, 1, 5]));
   const options = { transforms: heavy, batchTransforms: [oneOf(mixup(0.4), cutmix())] };

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { backward } from "../../src/autodiff/vjp.ts";
 import { nativeDTypes } from "../../src/backends/native/index.ts";
 import { reference } from "../../src/backends/reference/index.ts";
+import { wasmDTypes } from "../../src/backends/wasm/index.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import { ShapeError } from "../../src/core/errors.ts";
 import type { Node } from "../../src/graph/node.ts";
@@ -13,6 +14,7 @@ import { assertSnapshot } from "../support/snapshot.ts";
 const backends = [
   { letter: "R", dtypes: reference.dtypes },
   { letter: "N", dtypes: nativeDTypes },
+  { letter: "W", dtypes: wasmDTypes },
 ];
 
 /** Outputs and inputs of the first case that takes this dtype. */
@@ -50,8 +52,8 @@ test("the table of operations is up to date", () => {
   const text = [
     "# Operations",
     "",
-    "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native. The last column",
-    "holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
+    "Every primitive, the dtypes it takes and the backends that compute it: R reference, N native, W wasm. The last",
+    "column holds the orders of the gradients that are checked, numerically in f64 on the reference backend and against it, in",
     "every float dtype, on the others; 0 says that the gradient is zero everywhere, – that the result has none (integers,",
     "booleans, leaves). All other functions are composed of these and differentiate to any order.",
     "",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { setBackend } from "../../src/backends/select.ts";
+import { type BackendName, setBackend } from "../../src/backends/select.ts";
 import { guarded } from "../../src/graph/variable.ts";
 import { grad, valueAndGrad } from "../../src/ops/grad.ts";
 import { jit } from "../../src/ops/jit.ts";
@@ -13,7 +13,7 @@ const vec = (...values: number[]): Tensor => tensor(values);
 
 after(() => setBackend("auto"));
 
-for (const name of ["reference", ...backendsUnderTest().map((b) => b.name)] as ("reference" | "native")[])
+for (const name of ["reference", ...backendsUnderTest().map((b) => b.name)] as BackendName[])
   describe(`jit on ${name}`, () => {
     setBackend(name);
     const on = (title: string, body: () => void) =>

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { backendsUnderTest } from "../support/conform.ts";
+import { nativeBackend } from "../../src/backends/native/index.ts";
 
 const extension = import.meta.url.endsWith(".js") ? "js" : "ts";
 const entry = new URL(`../../src/index.${extension}`, import.meta.url).href;
@@ -57,14 +57,14 @@ function quickCompiler(): string {
 
 const warnings = (stderr: string): string[] => stderr.split("\n").filter((line) => line.startsWith("manabi: "));
 
-test("no compiler: says so once, with the cure, and computes on the reference backend", async () => {
+test("no compiler: says so once, with the cure, and computes on the wasm backend", async () => {
   const { stdout, stderr } = await runs({ PATH: fresh(), XDG_CACHE_HOME: fresh() });
   assert.equal(stdout, "15 14 false");
   assert.equal(warnings(stderr).length, 1);
-  assert.match(stderr, /no C compiler found \(cc, gcc, clang\).*reference backend.*apt install gcc/);
+  assert.match(stderr, /no C compiler found \(cc, gcc, clang\).*wasm backend.*apt install gcc/);
 });
 
-test("a compiler that fails: its words, and the reference backend", async () => {
+test("a compiler that fails: its words, and the wasm backend", async () => {
   const path = compiler(
     'if [ "$1" = --version ]; then echo broken 1.0; else echo "no such instruction" >&2; exit 1; fi',
   );
@@ -74,7 +74,7 @@ test("a compiler that fails: its words, and the reference backend", async () => 
   assert.match(stderr, /no such instruction/);
 });
 
-describe("with a compiler", { skip: backendsUnderTest().length === 0 && "no C compiler" }, () => {
+describe("with a compiler", { skip: nativeBackend() === null && "no C compiler" }, () => {
   const cache = fresh();
   let PATH = "";
   before(() => {
@@ -121,12 +121,12 @@ describe("with a compiler", { skip: backendsUnderTest().length === 0 && "no C co
     assert.deepEqual(readdirSync(own), [], "nothing is left behind");
   });
 
-  test("nowhere to write at all: the reference backend", async () => {
+  test("nowhere to write at all: the wasm backend", async () => {
     const file = join(fresh(), "file");
     writeFileSync(file, "");
     const { stdout, stderr } = await runs({ PATH, XDG_CACHE_HOME: file, TMPDIR: file });
     assert.equal(stdout, "15 14 false");
-    assert.match(stderr, /computing on the slow reference backend/);
+    assert.match(stderr, /computing on the wasm backend/);
   });
 
   test("a worker thread computes while the main thread does", async () => {

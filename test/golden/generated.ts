@@ -1,4 +1,4 @@
-/** Weights and images that scripts/oracle/resnet.py generates by the same formula. */
+/** Weights and images that scripts/oracle/resnet.py and models.py generate by the same formula. */
 import { arrayType, type TypedArray } from "../../src/core/dtype.ts";
 import { fromHost, type Tensor } from "../../src/index.ts";
 import type { Module } from "../../src/nn/index.ts";
@@ -8,7 +8,7 @@ const image = 100_000;
 const probe = 100_001;
 
 /** Element j of stream t, in [-1, 1): a 32-bit hash, exact on both sides. */
-function signed(t: number, j: number): number {
+export function signed(t: number, j: number): number {
   let h = (j ^ Math.imul(t, 0x9e3779b1)) >>> 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
@@ -30,13 +30,15 @@ function fill(shape: readonly number[], precision: Precision, value: (j: number)
   return fromHost({ shape, dtype: precision, data });
 }
 
-/** Gives a model generated weights of the precision, which then is that of its parameters. */
-export function generate<M extends Module>(model: M, precision: Precision): M {
+/** Gives a model generated weights of the precision, which then is that of its parameters; `gain` multiplies those of
+ *  more than one axis. */
+export function generate<M extends Module>(model: M, precision: Precision, gain = 1): M {
   [...model.variables()].forEach(([key, v], t) => {
     if (v.dtype === "i32") v.cell.node = fromHost({ shape: v.shape, dtype: "i32", data: new Int32Array(v.size) }).node;
     else {
       const [offset, scale] = range(key, v.shape);
-      v.cell.node = fill(v.shape, precision, (j) => offset + scale * signed(t, j)).node;
+      const factor = v.shape.length > 1 ? gain * scale : scale;
+      v.cell.node = fill(v.shape, precision, (j) => offset + factor * signed(t, j)).node;
     }
   });
   return model;

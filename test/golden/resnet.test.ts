@@ -1,13 +1,10 @@
 /** ResNets against torchvision, and the CIFAR ones against a PyTorch reference: keys, logits, gradients. */
 import assert from "node:assert/strict";
-import { before, describe, test } from "node:test";
-import { evaluate } from "../../src/backends/evaluate.ts";
-import { type BackendName, backendStatus, setBackend } from "../../src/backends/select.ts";
-import { crossEntropy, tensor, valueAndGrad } from "../../src/index.ts";
+import { test } from "node:test";
 import { ResNet, variants } from "../../src/models/resnet.ts";
 import type { Precision } from "./cases.ts";
-import { readJson, readTensors, relativeError } from "./fixture.ts";
-import { generate, images, summary } from "./generated.ts";
+import { readJson } from "./fixture.ts";
+import { modelChecks, on } from "./model-checks.ts";
 
 type Name = "resnet18" | "resnet34" | "resnet50" | "resnet101" | "resnet152" | `cifar_resnet${20 | 56 | 110}`;
 const names: readonly Name[] = [
@@ -30,51 +27,12 @@ for (const name of names)
     assert.equal(model.parameterCount, want.parameters);
   });
 
-const fixture = await readTensors("resnet/values.safetensors");
-const stored = (key: string) => {
-  const found = fixture.get(key);
-  assert.ok(found, `the fixture has no ${key}`);
-  return found.data;
-};
-/** Relative; activations pass through up to 161 layers. */
-const tolerance = { f32: 1e-4, f64: 1e-10 };
-
-function checkLogits(name: Name, mode: "eval" | "train", size: number, precision: Precision): void {
-  const model = generate(new ResNet(variants[name]), precision).train(mode === "train");
-  const [logits] = evaluate([model.forward(images(2, size, precision)).node]);
-  const error = relativeError(logits, stored(`${name}/${mode}${size}`));
-  assert.ok(error <= tolerance[precision], `relative error ${error.toExponential(2)}`);
-}
-
-/** Loss and the gradient by every parameter of one batch in train mode. */
-function checkGradients(name: Name, batch: number, size: number, precision: Precision): void {
-  const model = generate(new ResNet(variants[name]), precision).train();
-  const x = images(batch, size, precision);
-  const classes = model.config.numClasses;
-  const labels = tensor(Int32Array.from({ length: batch }, (_, n) => (7 * n) % classes));
-  const [loss, gradients] = valueAndGrad(model, (m) => crossEntropy(m.forward(x), labels));
-  const [lossValue, ...values] = evaluate([loss, ...gradients.values()].map((t) => t.node));
-
-  const limit = tolerance[precision];
-  const lossError = relativeError(lossValue, stored(`${name}/loss`));
-  assert.ok(lossError <= limit, `loss: relative error ${lossError.toExponential(2)}`);
-  const want = stored(`${name}/grads`);
-  assert.equal(values.length, want.length / 2, "number of gradients");
-  [...gradients.keys()].forEach((key, i) => {
-    const { norm, along, direction } = summary(values[i]);
-    const errors = [Math.abs(norm - want[2 * i]), Math.abs(along - want[2 * i + 1]) / direction];
-    const error = Math.max(...errors) / want[2 * i];
-    assert.ok(error <= limit, `gradient by ${key}: relative error ${error.toExponential(2)}`);
-  });
-}
-
-function on(backend: BackendName, tests: () => void): void {
-  const skip = !backendStatus().find(({ name }) => name === backend)?.works;
-  describe(backend, { skip }, () => {
-    before(() => setBackend(backend));
-    tests();
-  });
-}
+const checks = await modelChecks("resnet/values.safetensors");
+const made = (name: Name) => ({ name, model: new ResNet(variants[name]) });
+const checkLogits = (name: Name, mode: "eval" | "train", size: number, precision: Precision) =>
+  checks.logits(made(name), mode, size, precision);
+const checkGradients = (name: Name, batch: number, size: number, precision: Precision) =>
+  checks.gradients(made(name), batch, size, precision);
 
 on("native", () => {
   test("resnet18 logits, eval", () => checkLogits("resnet18", "eval", 64, "f32"));

@@ -2,12 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { relu, type Tensor } from "../../src/index.ts";
+import * as efficientNet from "../../src/models/efficientnet.ts";
 import { createModel, formatSummary, modelNames, models, summarize } from "../../src/models/index.ts";
-import { ResNet, variants } from "../../src/models/resnet.ts";
+import * as mobileNetV2 from "../../src/models/mobilenet-v2.ts";
+import * as resnet from "../../src/models/resnet.ts";
+import * as vgg from "../../src/models/vgg.ts";
+import * as vit from "../../src/models/vit.ts";
+import * as wideResNet from "../../src/models/wide-resnet.ts";
 import { BatchNorm2d, Conv2d, Dropout, Linear, Module, Sequential } from "../../src/nn/index.ts";
 
 test("the manifest lists the variants of each file", () => {
-  assert.deepEqual(Object.keys(models.resnet.variants), Object.keys(variants));
+  const files = { resnet, wideResNet, vgg, mobileNetV2, efficientNet, vit };
+  assert.deepEqual(Object.keys(models), Object.keys(files));
+  for (const [name, { variants }] of Object.entries(files))
+    assert.deepEqual(Object.keys(models[name].variants), Object.keys(variants), name);
 });
 
 test("every model takes the input that it was made for", async () => {
@@ -26,9 +34,25 @@ test("unknown models, options and values name what is near", async () => {
   );
   await assert.rejects(createModel("resnet18", { numClasses: "3" }), /numClasses is "3", a string; it takes a number/);
   await assert.rejects(createModel("resnet18", { stem: "cifer" }), /unknown ResNet stem "cifer"; did you mean cifar/);
-  await assert.rejects(createModel("resnet18", { numClasses: 0 }), /integers >= 1, got 0/);
+  await assert.rejects(createModel("resnet18", { numClasses: 1.5 }), /or 0 for no classifier, got 1.5/);
   await assert.rejects(createModel("resnet18", { layers: [1, 2] }), /3 or 4 stages/);
   assert.ok(modelNames().includes("resnet152"));
+});
+
+test("impossible sizes are told", async () => {
+  await assert.rejects(createModel("wrn_28_10", { depth: 27 }), /depth 27 is not 6 n \+ 4/);
+  await assert.rejects(createModel("vit_b_16", { imageSize: 225 }), /225 pixels do not divide into patches of 16/);
+  await assert.rejects(createModel("vit_r50_b_16", { patchSize: 8 }), /stride 16, so that patchSize is 16, not 8/);
+  const model = await createModel("vit_ti_16");
+  assert.throws(() => summarize(model, [1, 3, 256, 256]), /images are 256 x 256 and the model is for 224 x 224/);
+  assert.deepEqual(summarize(await createModel("resnet18", { numClasses: 0 }), [2, 3, 64, 64]).output, [2, 512]);
+});
+
+test("memory is that of the weights and of the values between layers", async () => {
+  const { weightBytes, activationBytes } = summarize(await createModel("vgg11"), [1, 3, 64, 64]);
+  assert.equal(weightBytes, 4 * 132_863_336);
+  // The first convolution's 64 maps of 64 x 64, beside what is pooled of them.
+  assert.ok(activationBytes >= 4 * 64 * 64 * 64 && activationBytes < 3 * 4 * 64 * 64 * 64, String(activationBytes));
 });
 
 test("parameters and multiply-adds of ResNets are torchvision's", async () => {
@@ -76,7 +100,7 @@ test("a summary has a row for each module with work of its own, and leaves the m
 });
 
 test("a summary as text", () => {
-  const text = formatSummary("small", summarize(new ResNet(variants.mnist_resnet), [1, 1, 28, 28]));
+  const text = formatSummary("small", summarize(new resnet.ResNet(resnet.variants.mnist_resnet), [1, 1, 28, 28]));
   const lines = text.split("\n");
   assert.match(lines[0], /^layer +kind +output +parameters +FLOPs$/);
   assert.match(lines[1], /^conv1 +Conv2d +\[1,16,14,14\] +144 +28,224$/);

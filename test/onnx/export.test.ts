@@ -17,7 +17,7 @@ import {
   Tensor,
   tensor,
 } from "../../src/index.ts";
-import { createModel, findModel, modelNames } from "../../src/models/index.ts";
+import { createModel, type ModelOptions, models } from "../../src/models/index.ts";
 import * as nn from "../../src/nn/index.ts";
 import { exportOnnx, loadOnnx } from "../../src/onnx/index.ts";
 import { relativeError } from "../golden/fixture.ts";
@@ -190,26 +190,38 @@ describe("layers, with a batch that varies", () => {
 });
 
 describe("models", () => {
-  for (const name of modelNames())
-    test(`${name} of narrow stages`, async () => {
-      const { variant } = findModel(name);
-      const model = nn.initialize(await createModel(name, { widths: [4, 6, 8, 10], numClasses: 7 }), 2);
-      // Statistics that are not those of a new model.
-      for (const [key, v] of model.variables())
-        if (key.endsWith("running_var")) v.assign(random(v.shape, 9).abs().add(0.5));
-      const shape = variant.input.map((d) => (d === 224 ? 40 : d));
-      const bytes = exportOnnx(model, {
-        inputs: { input: { shape: ["batch", ...shape] } },
-        outputs: ["logits"],
-        metadata: { classes: "a,b" },
+  /** Options that make the variants of a family small. */
+  const narrow: Readonly<Record<string, ModelOptions>> = {
+    resnet: { widths: [4, 6, 8, 10] },
+    wideResNet: { widen: 1 },
+    vgg: { widths: [4, 4, 6, 6, 6], hidden: 10 },
+    mobileNetV2: { width: 0.25 },
+    efficientNet: { width: 0.25, depth: 1 },
+    vit: { imageSize: 32, patchSize: 8, layers: 2, heads: 3, width: 24, mlpWidth: 32 },
+  };
+  const backbone: ModelOptions = { ...narrow.vit, patchSize: 16, backbone: [1, 1, 1] };
+  for (const [family, { variants }] of Object.entries(models))
+    for (const [name, variant] of Object.entries(variants))
+      test(`${name}, narrow`, async () => {
+        const options = name === "vit_r50_b_16" ? backbone : narrow[family];
+        assert.ok(options, `say how to make ${family} small`);
+        const model = nn.initialize(await createModel(name, { ...options, numClasses: 7 }), 2);
+        // Statistics that are not those of a new model.
+        for (const [key, v] of model.variables())
+          if (key.endsWith("running_var")) v.assign(random(v.shape, 9).abs().add(0.5));
+        const shape = variant.input.map((d) => (d >= 224 ? 32 : d));
+        const bytes = exportOnnx(model, {
+          inputs: { input: { shape: ["batch", ...shape] } },
+          outputs: ["logits"],
+          metadata: { classes: "a,b" },
+        });
+        const loaded = loadOnnx(bytes);
+        assert.deepEqual(loaded.outputs, [{ name: "logits", dtype: "f32", shape: ["batch", 7] }]);
+        assert.deepEqual(loaded.metadata, { classes: "a,b" });
+        const keys = [...model.variables().keys()].filter((key) => !key.endsWith("num_batches_tracked"));
+        for (const key of keys) assert.ok(loaded.initializers.has(key), `${key} is no initializer`);
+        await compare(model, bytes, [random([3, ...shape])], 1e-5);
       });
-      const loaded = loadOnnx(bytes);
-      assert.deepEqual(loaded.outputs, [{ name: "logits", dtype: "f32", shape: ["batch", 7] }]);
-      assert.deepEqual(loaded.metadata, { classes: "a,b" });
-      const keys = [...model.variables().keys()].filter((key) => !key.endsWith("num_batches_tracked"));
-      for (const key of keys) assert.ok(loaded.initializers.has(key), `${key} is no initializer`);
-      for (const batch of [1, 3]) await compare(model, bytes, [random([batch, ...shape])], 1e-5);
-    });
 });
 
 describe("what cannot be exported", () => {

@@ -45,6 +45,31 @@ for (const [recipe, data] of [
     assert.deepEqual([status, step, args.limit], ["done", 2, 256]);
   });
 
+test("every way to learn from few labels runs", async () => {
+  const [data, out] = [join(root, "few"), join(root, "few-labels")];
+  await writeStripeIdx(data, 80, 30);
+  const words = ["few-labels", "--data", data, "--labels", "20", "--seeds", "1", "--steps", "4", "--batch-size", "8"];
+  const { code, err, out: text } = await cli("train", ...words, "--ratio", "1", "--out", out);
+  assert.equal(code, 0, err);
+  for (const name of ["supervised", "pi-model", "mean-teacher", "fixmatch", "self-training", "co-training"])
+    assert.match(text, new RegExp(`\\| ${name}: .* \\| \\d+\\.\\d\\d % \\|`), name);
+  const { step, epoch } = await readRunRecord(out);
+  assert.deepEqual([step, epoch], [32, 8]);
+});
+
+test("FixMatch learns what labels alone do not tell", async () => {
+  const data = join(root, "stripes");
+  await writeStripeIdx(data, 240, 60);
+  const accuracy = async (method: string) => {
+    const out = join(root, method);
+    const words = ["--data", data, "--labels", "10", "--seeds", "1", "--steps", "60", "--method", method];
+    const { code, err } = await cli("train", "few-labels", ...words, "--batch-size", "10", "--out", out);
+    assert.equal(code, 0, err);
+    return (await readRunRecord(out)).best?.value ?? 0;
+  };
+  assert.ok((await accuracy("fixmatch")) > 0.9);
+});
+
 for (const precision of ["bf16", "f16"])
   test(`mnist-resnet learns under autocast to ${precision}`, async () => {
     const [data, out] = [join(root, `idx-${precision}`), join(root, precision)];

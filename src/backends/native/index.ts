@@ -6,10 +6,10 @@ import { planMemory } from "../../compiler/plan.ts";
 import { printSchedule } from "../../compiler/print.ts";
 import { schedule } from "../../compiler/schedule.ts";
 import { simplify } from "../../compiler/simplify.ts";
-import { reads } from "../../compiler/updates.ts";
 import { arrayType, byteSize, type DType, dtypes, type TypedArray } from "../../core/dtype.ts";
 import type { DataAttrs, Graph } from "../../graph/node.ts";
-import { type Backend, type Executable, timesWritten } from "../backend.ts";
+import type { Backend, Executable } from "../backend.ts";
+import { whenChanged } from "../refresh.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
 import { type RenderedKernel, renderEpilogue, renderKernel } from "./render.ts";
 import { type SlotSource, type Tape, writeTape } from "./tape.ts";
@@ -98,7 +98,8 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
     return { bytes: plan.bytes, launch: makeLaunch(tape, results, plan.bytes, arena, kept) };
   };
   const { bytes, launch } = launcher(always, outputs);
-  const refresh = once.length ? whenChanged(once, launcher(once, []).launch, runtime) : () => {};
+  const prepare = once.length ? launcher(once, []).launch : null;
+  const refresh = prepare ? whenChanged(once, (inputs) => prepare(inputs, runtime.run)) : () => {};
   let facts: readonly InstructionFacts[] | null = null;
   return {
     arenaBytes: bytes,
@@ -119,30 +120,6 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
 
 type Epilogue = NonNullable<OpInstruction["epilogue"]>;
 type Launch = (inputs: readonly TypedArray[], start: Runtime["run"]) => TypedArray[];
-
-/** Runs the part that is kept when one of the inputs it reads is not what it was. */
-function whenChanged(
-  once: readonly Instruction[],
-  launch: Launch,
-  runtime: Runtime,
-): (inputs: readonly TypedArray[]) => void {
-  const places = once.flatMap(reads).map((b) => b.place);
-  const used = [...new Set(places.flatMap((place) => (place.kind === "input" ? [place.index] : [])))];
-  const last: TypedArray[] = [];
-  const writes: number[] = [];
-  let first = true;
-  return (inputs) => {
-    if (!first && used.every((index, i) => last[i] === inputs[index] && writes[i] === timesWritten(inputs[index])))
-      return;
-    launch(inputs, runtime.run);
-    first = false;
-    // Noted only now: a run that fails leaves the kept part to be computed again.
-    used.forEach((index, i) => {
-      last[i] = inputs[index];
-      writes[i] = timesWritten(inputs[index]);
-    });
-  };
-}
 
 /** One call into the run time per run; addresses are written again only where an array has changed. */
 function makeLaunch(

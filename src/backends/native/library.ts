@@ -84,7 +84,8 @@ export function addressOf(array: ArrayBufferView): bigint {
   const { buffer, byteOffset } = array;
   let base = addresses.get(buffer);
   if (base === undefined) {
-    base = BigInt(foreign().address(buffer));
+    // Of a view: of shared buffers, which the wasm backend computes in, koffi takes no other.
+    base = BigInt(foreign().address(new Uint8Array(buffer)));
     addresses.set(buffer, base);
   }
   return byteOffset === 0 ? base : base + BigInt(byteOffset);

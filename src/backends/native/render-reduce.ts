@@ -1,33 +1,5 @@
-import { type Reduce, walk } from "../../compiler/expr.ts";
-import { coefOf, type LoopVar } from "../../compiler/idx.ts";
+import type { Reduce } from "../../compiler/expr.ts";
 import { computeDType, type DType, isFloat } from "../../core/dtype.ts";
-
-/** Whether some load of the terms differs between terms and between results. */
-export function readsBoth(r: Reduce, result: LoopVar): boolean {
-  let both = false;
-  walk(r.body, (e) => {
-    if (e.op !== "load" || coefOf(e.index, result) === 0) return;
-    if (r.axes.some((v) => coefOf(e.index, v) !== 0)) both = true;
-  });
-  return both;
-}
-
-/** The axis of reductions over the same terms that most loads (of those that differ between results) step through. */
-export function innermost(group: readonly Reduce[], result: LoopVar | null = null): LoopVar {
-  const [{ axes, kind }] = group;
-  // Positions are counted in row-major order.
-  if (kind === "argmax" || kind === "argmin") return axes[axes.length - 1];
-  const score = (v: LoopVar) => {
-    let n = 0;
-    for (const r of group)
-      walk(r.body, (e) => {
-        if (e.op === "load" && coefOf(e.index, v) === 1 && !(result && coefOf(e.index, result) === 0)) n++;
-      });
-    return n;
-  };
-  const scored = axes.map((v) => ({ v, score: score(v) }));
-  return scored.sort((a, b) => b.score - a.score || (a.score ? b.v.size - a.v.size : 0))[0].v;
-}
 
 export interface Accumulator {
   readonly dtype: DType;

@@ -1,8 +1,9 @@
-import { children, dependsOn, type Expr, type Reduce, type Test, walk } from "../../compiler/expr.ts";
-import { coefOf, type Idx, type LoopVar } from "../../compiler/idx.ts";
+import { children, type Expr, type Reduce, type Test } from "../../compiler/expr.ts";
+import type { Idx, LoopVar } from "../../compiler/idx.ts";
 import { canReplace, type Kernel, type Store } from "../../compiler/kernel.ts";
+import { costPerElement, innermost, outerAxes, runsAcross, topReductions } from "../../compiler/reductions.ts";
 import { type DType, isHalf } from "../../core/dtype.ts";
-import { accumulator, beats, innermost, readsBoth } from "./render-reduce.ts";
+import { accumulator, beats } from "./render-reduce.ts";
 import { callC, castC, constantC, convertC, ctype, loadC, roundC, storeC, valueType } from "./scalar.ts";
 
 export interface RenderedKernel {
@@ -60,10 +61,10 @@ class Renderer {
   render(): RenderedKernel {
     const { axes } = this.kernel;
     if (this.kernel.stores[0].inner) return this.renderRows();
-    const tops = this.topReductions();
+    const tops = topReductions(this.stores);
     const last = axes.at(-1);
-    const acrossMemory = last !== undefined && tops.length > 0 && this.runsAcross(tops, last);
-    const work = axes.reduce((n, v) => n * v.size, 1) * this.costPerElement(tops);
+    const acrossMemory = last !== undefined && tops.length > 0 && runsAcross(tops, last);
+    const work = axes.reduce((n, v) => n * v.size, 1) * costPerElement(this.stores, tops);
 
     let range = 1;
     if (axes.length === 0) this.position(tops);
@@ -77,7 +78,7 @@ class Renderer {
       this.position(tops);
       this.close();
     } else {
-      const outer = this.outerAxes(axes);
+      const outer = outerAxes(axes, this.enoughPieces);
       range = outer.reduce((n, v) => n * v.size, 1);
       this.open("for (int64_t q = begin; q < end; ++q) {");
       this.decompose("q", outer);
@@ -113,8 +114,8 @@ class Renderer {
       const inner = all[from].inner as readonly LoopVar[];
       const next = all.findIndex((s, i) => i > from && s.inner !== inner);
       this.stores = all.slice(from, next < 0 ? all.length : next);
-      const tops = this.topReductions();
-      work += inner.reduce((n, v) => n * v.size, 1) * this.costPerElement(tops);
+      const tops = topReductions(this.stores);
+      work += inner.reduce((n, v) => n * v.size, 1) * costPerElement(this.stores, tops);
       if (inner.length === 0) this.open("{");
       inner.forEach((v, i) => {
         if (i === inner.length - 1) this.vectorHint(tops);
@@ -148,13 +149,6 @@ class Renderer {
     return [...buffers, ...this.params.map((_, i) => `  const int64_t p${i} = p[${i}];`)];
   }
 
-  /** Leading axes whose product gives the threads enough pieces. */
-  private outerAxes(axes: readonly LoopVar[]): readonly LoopVar[] {
-    let [count, pieces] = [0, 1];
-    while (count < axes.length - 1 && pieces < this.enoughPieces) pieces *= axes[count++].size;
-    return axes.slice(0, count);
-  }
-
   private vectorHint(tops: readonly (readonly Reduce[])[]): void {
     if (tops.length === 0) this.line("#pragma GCC ivdep");
   }
@@ -177,52 +171,6 @@ class Renderer {
   }
 
   // Reductions
-
-  /**
-   * Reductions that are constant within one result: they are computed before it, inner ones first, and those over the
-   * same terms in one loop.
-   */
-  private topReductions(): Reduce[][] {
-    const groups = new Map<string, Reduce[]>();
-    const seen = new Set<Reduce>();
-    const visit = (e: Expr, around: readonly LoopVar[]) => {
-      if (e.op === "reduce") {
-        if (seen.has(e) || (around.length > 0 && dependsOn(e, around))) return;
-        visit(e.body, [...around, ...e.axes]);
-        seen.add(e);
-        const key = e.axes.map((v) => v.id).join();
-        groups.set(key, [...(groups.get(key) ?? []), e]);
-        return;
-      }
-      for (const c of children(e)) visit(c, around);
-    };
-    for (const s of this.stores) visit(s.value, []);
-    return [...groups.values()];
-  }
-
-  /** Whether the results, rather than the terms of each sum, lie next to each other in memory. */
-  private runsAcross(groups: readonly (readonly Reduce[])[], last: LoopVar): boolean {
-    let [along, across] = [0, 0];
-    const tops = groups.flat();
-    const spread = new Set(tops.filter((r) => readsBoth(r, last)));
-    for (const r of tops) {
-      const longest = innermost([r], spread.has(r) ? last : null);
-      let nested = false;
-      walk(r.body, (e) => {
-        if (e.op === "reduce" && !tops.includes(e)) nested = true;
-        if (e.op !== "load") return;
-        const a = coefOf(e.index, longest);
-        const b = coefOf(e.index, last);
-        // What is the same for all results, such as the mean of each row under a sum down the columns, stays in the cache.
-        if (b === 0 && spread.has(r)) return;
-        if (a === 1 && longest.size >= 8) along++;
-        if (b !== null && b !== 0 && a !== 1) across++;
-        if (b !== null && a === 1 && longest.size < 8) across++;
-      });
-      if (nested) return false;
-    }
-    return across > along && last.size > 1;
-  }
 
   /** One result: the reductions run along memory, with several accumulators for the vector unit. */
   private reduceAlong(group: readonly Reduce[]): void {
@@ -381,13 +329,6 @@ class Renderer {
     if (arg) for (const { a } of accs) this.line(`++${a}c;`);
     for (const _ of axes) this.close();
     for (const { r, acc, a } of accs) this.scope.set(r, arg ? `${a}i[j]` : castC(`${a}[j]`, acc.dtype, r.dtype));
-  }
-
-  private costPerElement(groups: readonly (readonly Reduce[])[]): number {
-    let cost = 0;
-    for (const { value } of this.stores) walk(value, (e) => (cost += e.op === "call" || e.op === "random" ? 2 : 1));
-    for (const [r] of groups) cost *= Math.max(1, r.axes.reduce((n, v) => n * v.size, 1) / 2);
-    return cost;
   }
 
   // Values

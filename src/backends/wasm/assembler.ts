@@ -148,15 +148,25 @@ export function mul(x: Value, y: Value | number): Value {
   return Number.isInteger(shift) ? op("i32.shl", x, i32(shift)) : op("i32.mul", x, i32(y));
 }
 export const lt = (x: Value, y: Value | number): Value => op("i32.lt_s", x, typeof y === "number" ? i32(y) : y);
+export const eq = (x: Value, y: Value | number): Value => op("i32.eq", x, typeof y === "number" ? i32(y) : y);
+export const div = (x: Value, y: Value | number): Value => op("i32.div_u", x, typeof y === "number" ? i32(y) : y);
+export const rem = (x: Value, y: Value | number): Value => op("i32.rem_u", x, typeof y === "number" ? i32(y) : y);
 export const minOf = (x: Value, y: Value): Value => select(op("i32.lt_s", x, y), x, y);
 
 // Functions
+
+type Code = (number | Code)[];
+
+/** A place in the code of a function that is filled later, whatever has been written behind it. */
+export interface Slot {
+  readonly code: Code;
+}
 
 /** The body of a function while it is written; every method appends statements. */
 export class FunctionBuilder {
   readonly params: readonly Local[];
   private readonly locals: ValueType[] = [];
-  private code: number[] = [];
+  private code: Code = [];
   /** Blocks around what is being written. */
   private depth = 0;
 
@@ -179,6 +189,22 @@ export class FunctionBuilder {
   set(target: Local, value: Value): void {
     check("local.set", value, target.type);
     this.code.push(...value.code, 0x21, ...unsigned(target.index));
+  }
+
+  /** A place, here, for what is only later found to be needed before what follows. */
+  slot(): Slot {
+    const code: Code = [];
+    this.code.push(code);
+    return { code };
+  }
+
+  /** Appends what `write` writes to a slot, which lies in the same block or in one around this. */
+  into<T>({ code }: Slot, write: () => T): T {
+    const outer = this.code;
+    this.code = code;
+    const result = write();
+    this.code = outer;
+    return result;
   }
 
   store(name: string, address: Value, value: Value, offset = 0): void {
@@ -224,8 +250,8 @@ export class FunctionBuilder {
     this.depth -= 2;
   }
 
-  /** For `variable` from its value up to `limit` (not included), by `step`. `limit` must not change on the way. */
-  for(variable: Local, limit: Value | number, step: number, body: () => void): void {
+  /** For `variable` from its value up to `limit` (not included), by `step`. Both must not change on the way. */
+  for(variable: Local, limit: Value | number, step: Value | number, body: () => void): void {
     const stop = typeof limit === "number" ? i32(limit) : limit;
     // The test stands at the end: one branch a turn.
     this.if(op("i32.lt_s", variable, stop), () => {
@@ -239,7 +265,7 @@ export class FunctionBuilder {
   }
 
   /** The same for a new variable from `first` on, which the body is given. */
-  range(first: Value | number, limit: Value | number, step: number, body: (i: Local) => void): void {
+  range(first: Value | number, limit: Value | number, step: Value | number, body: (i: Local) => void): void {
     const variable = this.let(typeof first === "number" ? i32(first) : first);
     this.for(variable, limit, step, () => body(variable));
   }
@@ -252,9 +278,20 @@ export class FunctionBuilder {
   encode(result: Value | null): number[] {
     if (this.depth) throw wrong("a block was left open");
     const declared = this.locals.flatMap((type) => [1, typeByte[type]]);
-    const body = [...unsigned(this.locals.length), ...declared, ...this.code, ...(result?.code ?? []), end];
-    return [...unsigned(body.length), ...body];
+    const body = unsigned(this.locals.length).concat(declared, flatten(this.code), result?.code ?? [], end);
+    return unsigned(body.length).concat(body);
   }
+}
+
+function flatten(code: Code): number[] {
+  const bytes: number[] = [];
+  const visit = (part: Code) => {
+    for (const c of part)
+      if (typeof c === "number") bytes.push(c);
+      else visit(c);
+  };
+  visit(code);
+  return bytes;
 }
 
 const local = (type: ValueType, index: number): Local => ({ type, index, code: [0x20, ...unsigned(index)] });
@@ -274,6 +311,7 @@ export class ModuleBuilder {
   private readonly types: string[] = [];
   private readonly imports: { name: string; type: number }[] = [];
   private readonly functions: { type: number; body: number[]; name: string | null }[] = [];
+  private readonly known = new Map<string, Callee>();
 
   constructor(memory: MemoryImport) {
     this.memory = memory;
@@ -308,9 +346,16 @@ export class ModuleBuilder {
     return { index, params, result };
   }
 
+  /** A function that others of the module share: `make` defines or imports it when it is first asked for. */
+  once(key: string, make: () => Callee): Callee {
+    const callee = this.known.get(key) ?? make();
+    this.known.set(key, callee);
+    return callee;
+  }
+
   encode(): Uint8Array<ArrayBuffer> {
-    const vector = (items: readonly (readonly number[])[]) => [...unsigned(items.length), ...items.flat()];
-    const section = (id: number, content: readonly number[]) => [id, ...unsigned(content.length), ...content];
+    const vector = (items: readonly (readonly number[])[]) => unsigned(items.length).concat(...items);
+    const section = (id: number, content: readonly number[]) => [id].concat(unsigned(content.length), content);
     const text = (value: string) => {
       const bytes = new TextEncoder().encode(value);
       return [...unsigned(bytes.length), ...bytes];

@@ -5,6 +5,7 @@ import type { ImageBlock } from "../dataset-spec.ts";
 import type { ImageMemory } from "../memory.ts";
 import { randomWindow } from "./crop.ts";
 import { byteTable } from "./float.ts";
+import { viewKey } from "./index.ts";
 import type { Transform } from "./literals.ts";
 
 type Op<Name extends Transform["op"]> = Extract<Transform, { op: Name }>;
@@ -32,25 +33,45 @@ export function fuse(transforms: readonly Transform[], { channels, height, width
   return { crop, flip, table: byteTable(channels, scaled?.op ?? null), height: h, width: w };
 }
 
-/** The batch `[f32 [n, c, h, w], i32 [n]]` of the samples at `indices`: bit for bit what the single steps give. */
-export function fillFused(fusion: Fusion, dataset: ImageMemory, indices: Uint32Array, samplesKey: Key): HostArray[] {
+/** The fusions of several views, or null if one of them has none. */
+export function fuseAll(views: readonly (readonly Transform[])[], block: ImageBlock): readonly Fusion[] | null {
+  const fusions = views.flatMap((transforms) => fuse(transforms, block) ?? []);
+  return fusions.length === views.length ? fusions : null;
+}
+
+/**
+ * The batch `[f32 [n, c, h, w] per view, i32 [n]]` of the samples at `indices`: bit for bit what the single steps give.
+ */
+export function fillFused(
+  fusions: readonly Fusion[],
+  dataset: ImageMemory,
+  indices: Uint32Array,
+  samplesKey: Key,
+): HostArray[] {
+  const images = fusions.map((fusion, view) => fillView(fusion, view, dataset, indices, samplesKey));
+  const labels = Int32Array.from(indices, (index) => dataset.labels[index]);
+  return [...images, { dtype: "i32", shape: [indices.length], data: labels }];
+}
+
+function fillView(
+  fusion: Fusion,
+  view: number,
+  dataset: ImageMemory,
+  indices: Uint32Array,
+  samplesKey: Key,
+): HostArray {
   const { height, width, channels } = dataset.block;
   const { crop, flip, height: h, width: w } = fusion;
   const size = channels * h * w;
   const images = new Float32Array(indices.length * size);
-  const labels = new Int32Array(indices.length);
   for (let n = 0; n < indices.length; n++) {
     const index = indices[n];
-    const key = fold(samplesKey, index);
+    const key = viewKey(fold(samplesKey, index), view);
     const [top, left] = crop ? randomWindow(height, width, h, w, crop.op.padding, new Rng(fold(key, crop.at))) : [0, 0];
     const mirrored = flip ? new Rng(fold(key, flip.at)).chance(flip.op.p) : false;
     fillImage(images.subarray(n * size, (n + 1) * size), fusion, dataset, dataset.row(index), top, left, mirrored);
-    labels[n] = dataset.labels[index];
   }
-  return [
-    { dtype: "f32", shape: [indices.length, channels, h, w], data: images },
-    { dtype: "i32", shape: [indices.length], data: labels },
-  ];
+  return { dtype: "f32", shape: [indices.length, channels, h, w], data: images };
 }
 
 /** Writes one window of an image as planes; the columns that lie inside the image are [x0, x1) of the output. */

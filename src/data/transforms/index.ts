@@ -105,6 +105,9 @@ export function checkTransforms(transforms: readonly Transform[]): void {
   }
 }
 
+/** The key of a sample's view: the first one's is the sample's own. */
+export const viewKey = (key: Key, view: number): Key => (view === 0 ? key : fold(key, 2 ** 31 + view));
+
 /** Applies `transforms` in order; the i-th draws its random numbers from `fold(key, i)`. */
 export function applyTransforms(transforms: readonly Transform[], image: HostArray, key: Key): HostArray {
   return fromPicture(applyAll(transforms, toPicture(image), key));

@@ -24,5 +24,6 @@ export {
   type TripletMarginOptions,
   tripletMarginLoss,
 } from "./comparison.ts";
+export { type NtXentOptions, ntXent } from "./contrastive.ts";
 export type { Reduction, ReductionOptions } from "./reduction.ts";
 export { huberLoss, l1Loss, mseLoss, smoothL1Loss } from "./regression.ts";
