@@ -6,7 +6,7 @@ import { root, setup } from "./setup.mjs";
 
 /** Words in the paths of tests that run without a device. */
 const deviceFree = [
-  ...["test/core", "test/graph", "test/primitives", "test/reference", "test/io", "test/data"],
+  ...["test/core", "test/graph", "test/primitives", "test/reference", "test/io", "test/data", "test/onnx"],
   ...[
     "engine/layers",
     "engine/snapshots",

@@ -10,6 +10,7 @@ import { type ClassifierCard, readCard } from "../train/classifier.ts";
 import { readRunRecord } from "../train/run-record.ts";
 import { statefulOf } from "../train/state.ts";
 import { findRun } from "./commands/runs.ts";
+import type { Classifier } from "./published.ts";
 
 /** A trained classifier and where it came from. */
 export interface Trained {
@@ -27,6 +28,12 @@ export async function loadTrained(name: string, which: "best" | "last"): Promise
   const model = await createModel(card.model.name, card.model.options);
   await loadCheckpoint(checkpoint, { model: statefulOf(model) }, { partial: true });
   return { checkpoint, card, model };
+}
+
+/** What `loadTrained` finds, without where it came from. */
+export async function loadTrainedClassifier(name: string, which: "best" | "last"): Promise<Classifier> {
+  const { model, card } = await loadTrained(name, which);
+  return { model, input: card.input, classes: card.classes };
 }
 
 async function checkpointOf(run: string, which: "best" | "last"): Promise<string> {

@@ -1,4 +1,6 @@
 import { unknownName } from "../core/errors.ts";
+import type { AcquireOptions, Manifest, SourceKind } from "../fetch/sources.ts";
+import { cacheFolder, isCached } from "../fetch/sources.ts";
 import { cifar10, cifar10Classes, cifar10Manifest } from "./cifar.ts";
 import type { Splits } from "./dataset.ts";
 import {
@@ -10,8 +12,6 @@ import {
   mnistManifest,
 } from "./mnist.ts";
 import { quickdraw, quickdrawManifest } from "./quickdraw.ts";
-import type { AcquireOptions, Manifest, SourceKind } from "./sources.ts";
-import { datasetFolder, isCached } from "./sources.ts";
 
 /** A data set that can be had by name. */
 export interface KnownDataset {
@@ -123,9 +123,9 @@ export async function reportDataset(dataset: KnownDataset, cache?: string): Prom
   const { manifest } = dataset;
   return {
     dataset,
-    folder: datasetFolder(manifest.name, cache),
+    folder: cacheFolder(manifest, cache),
     cached: await isCached(manifest, cache),
-    bytes: manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: manifest.files.reduce((sum, { bytes = 0 }) => sum + bytes, 0),
     sources: manifest.sources.map(({ kind, title }) => ({ kind, title })),
   };
 }

@@ -1,12 +1,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, showShape } from "../core/errors.ts";
+import { npmSource, tarSource } from "../fetch/providers.ts";
+import type { AcquireOptions, Manifest } from "../fetch/sources.ts";
+import { acquire } from "../fetch/sources.ts";
 import type { Splits } from "./dataset.ts";
 import { decodeImage } from "./image-files.ts";
 import { ImageMemory, sharedBytes } from "./memory.ts";
-import { npmSource, tarSource } from "./providers.ts";
-import type { AcquireOptions, Manifest } from "./sources.ts";
-import { acquire } from "./sources.ts";
 
 const SIDE = 32;
 const AREA = SIDE * SIDE;

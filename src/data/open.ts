@@ -1,13 +1,13 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ManabiError, nearest } from "../core/errors.ts";
+import type { AcquireOptions } from "../fetch/sources.ts";
 import { type KnownDataset, knownDatasets } from "./catalogue.ts";
 import type { Splits } from "./dataset.ts";
 import { readIdx } from "./idx-file.ts";
 import { type ImageFolderOptions, imageFolder } from "./image-folder.ts";
 import { ImageMemory } from "./memory.ts";
 import { idxFolder } from "./mnist.ts";
-import type { AcquireOptions } from "./sources.ts";
 
 /** A data set by name or path. */
 export interface OpenedSplits extends Splits {

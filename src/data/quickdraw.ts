@@ -4,14 +4,14 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { privateFolder } from "../core/cache.ts";
 import { FormatError, ManabiError, unknownName } from "../core/errors.ts";
+import { download } from "../fetch/download.ts";
+import { npmSource } from "../fetch/providers.ts";
+import type { AcquireOptions, Manifest } from "../fetch/sources.ts";
+import { acquire, cacheFolder } from "../fetch/sources.ts";
 import type { Splits } from "./dataset.ts";
 import { split } from "./dataset.ts";
-import { download } from "./download.ts";
 import { ImageMemory, sharedBytes } from "./memory.ts";
 import { parseNpyHeader } from "./npy.ts";
-import { npmSource } from "./providers.ts";
-import type { AcquireOptions, Manifest } from "./sources.ts";
-import { acquire, datasetFolder } from "./sources.ts";
 
 const inflate = promisify(gunzip);
 
@@ -95,7 +95,7 @@ async function readOfficial(options: QuickdrawOptions): Promise<ImageMemory> {
   const { classes, perClass = 1000, cache, onProgress, signal } = options;
   if (!classes?.length)
     throw new ManabiError('quickdraw: the official source needs classes: ["cat", ...]; each has its own file');
-  const folder = await privateFolder(datasetFolder("quickdraw-official", cache));
+  const folder = await privateFolder(cacheFolder({ name: "quickdraw-official" }, cache));
   const pixels = sharedBytes(classes.length * perClass * AREA);
   for (const [label, name] of classes.entries()) {
     const path = join(folder, `${name}.first-${perClass}.npy`);

@@ -4,8 +4,8 @@ export {
   type NamedTensors,
   openSafetensorsBytes,
   parseSafetensors,
-  type ReadOptions,
   type SafetensorsFile,
 } from "./safetensors.ts";
 export type { TensorInfo } from "./safetensors-header.ts";
 export type { Stateful, StateLayout, StateLeaf, StateTree } from "./state.ts";
+export type { ReadOptions } from "./tensor-file.ts";

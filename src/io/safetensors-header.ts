@@ -1,5 +1,5 @@
 import { FormatError, showShape } from "../core/errors.ts";
-import { bitSizes, type FileDType } from "./safetensors-decode.ts";
+import { bitSizes, type FileDType } from "./file-dtype.ts";
 
 /** A longer header is refused before it is read, so that a few hostile bytes cannot claim the memory. */
 export const headerLengthLimit = 100_000_000;

@@ -3,32 +3,22 @@
 import type { DType, HostArray } from "../core/dtype.ts";
 import { byteSize } from "../core/dtype.ts";
 import { FormatError, ManabiError, showShape, unknownName } from "../core/errors.ts";
-import { decode, type FileDType } from "./safetensors-decode.ts";
+import { decode, type FileDType } from "./file-dtype.ts";
 import { headerLengthLimit, parseHeader, type TensorInfo } from "./safetensors-header.ts";
-
-export interface ReadOptions {
-  /** Gives F16 and BF16 tensors as f32. Default false: they stay f16 and bf16, as 16-bit patterns. */
-  readonly widen?: boolean;
-}
+import { bufferSource, type Source } from "./source.ts";
+import { type ReadOptions, readAll, type TensorFile } from "./tensor-file.ts";
 
 /** An open safetensors file: the header is read and checked, tensors are read when asked for. */
-export interface SafetensorsFile {
-  /** Tensor names in the order of their bytes. */
-  readonly names: readonly string[];
+export interface SafetensorsFile extends TensorFile {
   /** The `__metadata__` strings. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Dtype as the file spells it, shape and byte span. Throws on an unknown name. */
   info(name: string): TensorInfo;
-  /** Reads one tensor. I64, U64 and U16, I16, I8 become i32 (U32 u32); a value that does not fit is an error. */
-  read(name: string, options?: ReadOptions): Promise<HostArray>;
-  close(): Promise<void>;
 }
 
 /** A safetensors file that is already in memory, its header read and checked; `label` stands for the path in errors. */
-export function openSafetensorsBytes(bytes: ArrayBuffer, label = "safetensors buffer"): Promise<SafetensorsFile> {
-  const read = async (position: number, length: number) => bytes.slice(position, position + length);
-  return openSource(label, bytes.byteLength, { read, close: async () => {} });
-}
+export const openSafetensorsBytes = (bytes: ArrayBuffer, label = "safetensors buffer"): Promise<SafetensorsFile> =>
+  openHeader(bufferSource(bytes, label));
 
 /** All tensors of a safetensors file that is already in memory; `label` stands for the path in errors. */
 export const parseSafetensors = async (
@@ -36,25 +26,9 @@ export const parseSafetensors = async (
   options?: ReadOptions & { readonly label?: string },
 ): Promise<Map<string, HostArray>> => readAll(await openSafetensorsBytes(bytes, options?.label), options);
 
-/** Where the bytes of a file come from. */
-export interface Source {
-  read(position: number, length: number): Promise<ArrayBuffer>;
-  close(): Promise<void>;
-}
-
-/** Reads every tensor, then closes the file. */
-export async function readAll(file: SafetensorsFile, options?: ReadOptions): Promise<Map<string, HostArray>> {
-  try {
-    const tensors = new Map<string, HostArray>();
-    for (const name of file.names) tensors.set(name, await file.read(name, options));
-    return tensors;
-  } finally {
-    await file.close();
-  }
-}
-
-/** Reads and checks the header of `size` bytes; `path` names them in errors. */
-export async function openSource(path: string, size: number, source: Source): Promise<SafetensorsFile> {
+/** Reads and checks the header. */
+export async function openHeader(source: Source): Promise<SafetensorsFile> {
+  const { label: path, size } = source;
   if (size < 8) throw new FormatError(`${path}: ${size} bytes are too few for a safetensors file (at least 8)`);
   const claimed = new DataView(await source.read(0, 8)).getBigUint64(0, true);
   if (claimed > headerLengthLimit)
@@ -73,7 +47,7 @@ export async function openSource(path: string, size: number, source: Source): Pr
     const bytes = await source.read(8 + length + tensor.begin, tensor.end - tensor.begin);
     return decode(`${path}: tensor "${name}"`, tensor, bytes, options.widen ?? false);
   };
-  return { names: [...tensors.keys()], metadata, info, read, close: source.close };
+  return { names: [...tensors.keys()], metadata, info, read, close: () => source.close() };
 }
 
 const fileDTypes: Record<DType, FileDType> = {

@@ -20,6 +20,9 @@ export interface ResNetConfig {
   /** Factor of the channels inside of a bottleneck (Zagoruyko and Komodakis 2016). */
   readonly wide: number;
   readonly stem: keyof typeof stems;
+  /** Where a bottleneck that shrinks has its stride: in the 3x3 convolution (torchvision and most others, "v1.5"), or in
+   *  the first 1x1 one (the paper, Caffe, Keras). */
+  readonly strideIn: "3x3" | "1x1";
   /** Where the shape changes: a 1x1 convolution (option B), or subsampling and zero channels (option A). */
   readonly shortcut: "projection" | "pad";
   readonly inChannels: number;
@@ -27,6 +30,8 @@ export interface ResNetConfig {
   readonly numClasses: number;
   /** Starts each block as the identity: the factor of its last normalization is 0 (Goyal et al. 2017). */
   readonly zeroInitResidual: boolean;
+  /** Added to the variances that are normalized by. */
+  readonly normEps: number;
 }
 
 const imagenet = { widths: [64, 128, 256, 512], stem: "imagenet", shortcut: "projection" } as const;
@@ -41,6 +46,8 @@ export const defaults: ResNetConfig = {
   inChannels: 3,
   numClasses: 1000,
   zeroInitResidual: false,
+  strideIn: "3x3",
+  normEps: 1e-5,
 };
 
 export const variants = {
@@ -59,25 +66,22 @@ export const variants = {
   mnist_resnet: { ...cifar, stem: "strided", shortcut: "projection", layers: [1, 1, 1], inChannels: 1 },
 } as const satisfies Record<string, Partial<ResNetConfig>>;
 
-function norm(channels: number, zero = false): BatchNorm2d {
-  const layer = new BatchNorm2d(channels);
+function norm(channels: number, eps: number, zero = false): BatchNorm2d {
+  const layer = new BatchNorm2d(channels, { eps });
   if (zero) layer.weight = param([channels], init.zeros);
   return layer;
 }
 
-interface BlockOptions {
+interface BlockOptions extends Pick<ResNetConfig, "wide" | "shortcut" | "strideIn" | "zeroInitResidual" | "normEps"> {
   readonly inChannels: number;
   readonly width: number;
-  readonly wide: number;
   readonly stride: number;
-  readonly shortcut: ResNetConfig["shortcut"];
-  readonly zeroInitResidual: boolean;
 }
 
 /** The 1x1 convolution of a shortcut, where it needs one. */
-function projection({ inChannels, stride, shortcut }: BlockOptions, outChannels: number): Sequential | null {
+function projection({ inChannels, stride, shortcut, normEps }: BlockOptions, outChannels: number): Sequential | null {
   if (shortcut === "pad" || (stride === 1 && inChannels === outChannels)) return null;
-  return new Sequential(conv(inChannels, outChannels, 1, { stride }), norm(outChannels));
+  return new Sequential(conv(inChannels, outChannels, 1, { stride }), norm(outChannels, normEps));
 }
 
 /** `x` in the shape of `y`: every stride-th pixel, zero channels before and after. */
@@ -100,11 +104,11 @@ class BasicBlock extends Module {
 
   constructor(options: BlockOptions) {
     super();
-    const { inChannels, width, stride, zeroInitResidual } = options;
+    const { inChannels, width, stride, zeroInitResidual, normEps } = options;
     this.conv1 = conv(inChannels, width, 3, { stride });
-    this.bn1 = norm(width);
+    this.bn1 = norm(width, normEps);
     this.conv2 = conv(width, width, 3);
-    this.bn2 = norm(width, zeroInitResidual);
+    this.bn2 = norm(width, normEps, zeroInitResidual);
     this.downsample = projection(options, width);
     this.stride = stride;
   }
@@ -116,7 +120,6 @@ class BasicBlock extends Module {
   }
 }
 
-/** The stride is in the 3x3 convolution (torchvision's v1.5), not in the first one. */
 class Bottleneck extends Module {
   conv1: Conv2d;
   bn1: BatchNorm2d;
@@ -130,14 +133,15 @@ class Bottleneck extends Module {
 
   constructor(options: BlockOptions) {
     super();
-    const { inChannels, width, wide, stride, zeroInitResidual } = options;
+    const { inChannels, width, wide, stride, strideIn, zeroInitResidual, normEps } = options;
     const [inner, outChannels] = [width * wide, width * Bottleneck.expansion];
-    this.conv1 = conv(inChannels, inner, 1);
-    this.bn1 = norm(inner);
-    this.conv2 = conv(inner, inner, 3, { stride });
-    this.bn2 = norm(inner);
+    const [first, second] = strideIn === "1x1" ? [stride, 1] : [1, stride];
+    this.conv1 = conv(inChannels, inner, 1, { stride: first });
+    this.bn1 = norm(inner, normEps);
+    this.conv2 = conv(inner, inner, 3, { stride: second });
+    this.bn2 = norm(inner, normEps);
     this.conv3 = conv(inner, outChannels, 1);
-    this.bn3 = norm(outChannels, zeroInitResidual);
+    this.bn3 = norm(outChannels, normEps, zeroInitResidual);
     this.downsample = projection(options, outChannels);
     this.stride = stride;
   }
@@ -151,12 +155,16 @@ class Bottleneck extends Module {
 }
 
 const shortcuts: readonly ResNetConfig["shortcut"][] = ["projection", "pad"];
+const strides: readonly ResNetConfig["strideIn"][] = ["3x3", "1x1"];
 const blocks = { basic: BasicBlock, bottleneck: Bottleneck };
 
-function checkConfig({ block, stem, shortcut, layers, widths, inChannels, numClasses }: ResNetConfig): void {
+function checkConfig(config: ResNetConfig): void {
+  const { block, stem, shortcut, strideIn, layers, widths, inChannels, numClasses, normEps } = config;
   if (!Object.hasOwn(blocks, block)) throw unknownName("ResNet block", block, Object.keys(blocks));
   if (!Object.hasOwn(stems, stem)) throw unknownName("ResNet stem", stem, Object.keys(stems));
   if (!shortcuts.includes(shortcut)) throw unknownName("ResNet shortcut", shortcut, shortcuts);
+  if (!strides.includes(strideIn)) throw unknownName("ResNet strideIn", strideIn, strides);
+  if (!(normEps > 0)) throw new ManabiError(`ResNet: normEps is ${normEps}; it must be positive`);
   if (layers.length < 3 || layers.length > 4 || widths.length < layers.length)
     throw new ManabiError(
       `ResNet: layers [${layers}] and widths [${widths}]: there are 3 or 4 stages, with a number of blocks and a width each`,
@@ -183,11 +191,11 @@ export class ResNet extends Module {
     super();
     this.config = { ...defaults, ...options };
     checkConfig(this.config);
-    const { block, layers, widths, stem, inChannels, numClasses } = this.config;
+    const { block, layers, widths, stem, inChannels, numClasses, normEps } = this.config;
     const { kernel, stride } = stems[stem];
     const { expansion } = blocks[block];
     this.conv1 = conv(inChannels, widths[0], kernel, { stride });
-    this.bn1 = norm(widths[0]);
+    this.bn1 = norm(widths[0], normEps);
     const stage = (i: number) => this.#stage(i === 0 ? widths[0] : widths[i - 1] * expansion, i);
     this.layer1 = stage(0);
     this.layer2 = stage(1);
@@ -197,17 +205,15 @@ export class ResNet extends Module {
   }
 
   #stage(inChannels: number, i: number): Sequential {
-    const { block, layers, widths, wide, shortcut, zeroInitResidual } = this.config;
+    const { block, layers, widths } = this.config;
     const Block = blocks[block];
     const width = widths[i];
     const make = (_: unknown, j: number) =>
       new Block({
+        ...this.config,
         inChannels: j === 0 ? inChannels : width * Block.expansion,
         width,
-        wide,
         stride: j === 0 && i > 0 ? 2 : 1,
-        shortcut,
-        zeroInitResidual,
       });
     return new Sequential(...Array.from({ length: layers[i] }, make));
   }

@@ -8,7 +8,7 @@ import { sizeOf } from "../core/shape.ts";
 import { currentId, type Node, reachable } from "../graph/node.ts";
 import { type Trace, withTrace } from "../graph/variable.ts";
 import { type DType, Tensor } from "../index.ts";
-import type { Layer, Module } from "../nn/index.ts";
+import { inEvalMode, type Layer, type Module } from "../nn/index.ts";
 import { attentionSizes } from "../primitives/attention.ts";
 import type { ConvAttrs } from "../primitives/contract.ts";
 import type { ScanAttrs } from "../primitives/control.ts";
@@ -54,7 +54,7 @@ export function summarize(model: Layer, shape: Shape, dtype: DType = "f32"): Sum
   const modules = [...model.namedModules()];
   const calls: Call[] = [];
   const x = new Tensor(input({ shape, dtype }));
-  const out = inEvalMode(modules, () => watched(modules, calls, () => model.forward(x)));
+  const out = inEvalMode(model, () => watched(modules, calls, () => model.forward(x)));
 
   const flops = new Map<string, number>();
   for (const node of reachable([out.node])) {
@@ -112,20 +112,6 @@ function multiplyAdds({ prim, inputs, attrs, shape }: Node): number {
     }
     default:
       return 0;
-  }
-}
-
-/** `fn` in evaluation mode; every module has its own mode back afterwards. */
-function inEvalMode<T>(modules: readonly (readonly [string, Module])[], fn: () => T): T {
-  const modes = modules.map(([, m]) => m.training);
-  for (const [, m] of modules) m.eval();
-  try {
-    return fn();
-  } finally {
-    // Parents come first, so a child's own mode has the last word.
-    modules.forEach(([, m], i) => {
-      m.train(modes[i]);
-    });
   }
 }
 

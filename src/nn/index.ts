@@ -9,6 +9,7 @@ export * from "./linear.ts";
 export {
   Buffer,
   buffer,
+  inEvalMode,
   initialize,
   type LoadOptions,
   type LoadReport,

@@ -163,7 +163,7 @@ export abstract class Module {
           : "";
       throw new ManabiError(
         `loadStateDict: the state does not fit ${this.constructor.name}:${part("missing", missing)}${part("unexpected", unexpected)}${part("other shape", misshapen)}\n` +
-          "Pass { strict: false } to load what fits.",
+          (wrapperHint(missing, unexpected) ?? "Pass { strict: false } to load what fits."),
       );
     }
     for (const [name, v] of own) {
@@ -172,6 +172,29 @@ export abstract class Module {
     }
     return { missing, unexpected, misshapen };
   }
+}
+
+/** `fn` with the module and all below it in evaluation mode; each has its own mode back afterwards. */
+export function inEvalMode<T>(module: Module, fn: () => T): T {
+  const modules = [...module.namedModules()].map(([, m]) => m);
+  const modes = modules.map((m) => m.training);
+  module.eval();
+  try {
+    return fn();
+  } finally {
+    // Parents come first, so a child's own mode has the last word.
+    modules.forEach((m, i) => {
+      m.train(modes[i]);
+    });
+  }
+}
+
+/** What to do about keys that all begin with a prefix and fit without it, as those of DataParallel do. */
+function wrapperHint(missing: readonly string[], unexpected: readonly string[]): string | null {
+  const [first] = missing;
+  const prefix = unexpected.find((key) => first !== undefined && key.endsWith(`.${first}`))?.slice(0, -first.length);
+  if (!prefix || !unexpected.every((key) => key.startsWith(prefix))) return null;
+  return `Every key begins with "${prefix}"; read the file with { prefix: "${prefix}" }.`;
 }
 
 /** Fields of one kind in a module and all below it. */
@@ -200,11 +223,16 @@ function hash(text: string): number {
 
 /**
  * Gives every parameter and buffer its first values. The random key of each comes from `seed` and its path, so adding a
- * layer changes no other layer's values. Returns the module.
+ * layer changes no other layer's values. With `wanted`, only those whose names it accepts. Returns the module.
  */
-export function initialize<M extends Module>(module: M, seed: number): M {
+export function initialize<M extends Module>(
+  module: M,
+  seed: number,
+  wanted: (name: string) => boolean = () => true,
+): M {
   const key: Key = seedKey(seed);
   for (const [name, v] of module.variables())
-    setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
+    if (wanted(name))
+      setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
   return module;
 }

@@ -1,14 +1,5 @@
 import { FormatError } from "../core/errors.ts";
-import { centerCrop, grayscale, normalize, resize, type Transform } from "../data/transforms/literals.ts";
-
-/** What the model takes. */
-export interface ImageInput {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-  /** From any picture, u8 [height, width, channels], to f32 [channels, height, width]. */
-  readonly transforms: readonly Transform[];
-}
+import type { ImageInput } from "../data/image-input.ts";
 
 /** Everything it takes to use or to evaluate a trained classifier, besides its weights. It is kept in the notes of each
  *  checkpoint, so that one file is enough. */
@@ -19,18 +10,6 @@ export interface ClassifierCard {
   readonly input: ImageInput;
   /** A known data set or a folder, and how its test part is drawn where it has none. */
   readonly data: { readonly name: string; readonly testFraction: number; readonly seed: number };
-}
-
-/** The input of a model of `shape` [height, width, channels] and what brings pictures of any size and colour to it. */
-export function imageInput(
-  [height, width, channels]: readonly [height: number, width: number, channels: number],
-  mean: readonly number[],
-  std: readonly number[],
-): ImageInput {
-  const colour = channels === 1 ? [grayscale(1)] : [];
-  // A square keeps the proportions of the picture and its middle; other shapes are filled whole.
-  const fit = height === width ? [resize(height), centerCrop(height)] : [resize([height, width])];
-  return { height, width, channels, transforms: [...colour, ...fit, normalize(mean, std)] };
 }
 
 const key = "classifier";

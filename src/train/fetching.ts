@@ -1,4 +1,4 @@
-import type { ProgressListener } from "../data/download.ts";
+import type { ProgressListener } from "../fetch/download.ts";
 import type { Output } from "./output.ts";
 
 /** Shows the progress of a download on the status line: "fetching train-images.gz: 3.1 of 12.0 MB". */

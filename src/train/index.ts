@@ -1,4 +1,6 @@
 /** Training: recipes with typed arguments, runs and their folders, metrics, reports. */
+
+export { type ImageInput, imageInput } from "../data/image-input.ts";
 export {
   type Arg,
   type ArgSpec,
@@ -18,7 +20,7 @@ export {
   text,
 } from "./args.ts";
 export type { CheckpointPolicy } from "./checkpoint-policy.ts";
-export { type ClassifierCard, cardNotes, type ImageInput, imageInput, readCard } from "./classifier.ts";
+export { type ClassifierCard, cardNotes, readCard } from "./classifier.ts";
 export { classifierReport } from "./classifier-report.ts";
 export { type Environment, readEnvironment } from "./environment.ts";
 export {

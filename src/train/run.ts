@@ -5,7 +5,7 @@ import { basename, join, relative } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import type { HostArray } from "../core/dtype.ts";
 import { FormatError, ManabiError } from "../core/errors.ts";
-import type { ProgressListener } from "../data/download.ts";
+import type { ProgressListener } from "../fetch/download.ts";
 import { makeFolder, removeLeftovers, writeAtomic } from "../io/atomic.ts";
 import { loadCheckpoint, type Parts, readCheckpoint, type SaveOptions } from "../io/checkpoint.ts";
 import { CheckpointFolder, latestCheckpoint } from "../io/checkpoint-folder.ts";

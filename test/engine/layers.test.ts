@@ -8,6 +8,7 @@ import { root } from "../support/paths.ts";
 /** Lowest first; folders on one line are independent of each other. */
 const layers = [
   ["core"],
+  ["fetch"], // what the network or a package registry brings
   ["graph"],
   ["primitives"],
   ["autodiff"],
@@ -17,7 +18,7 @@ const layers = [
   ["nn", "data", "io"],
   ["optim"],
   ["index.ts"], // the entry point "manabi", which models see as users do
-  ["models", "browser.ts"],
+  ["models", "onnx", "browser.ts"],
   ["train"],
   ["recipes", "bench"],
   ["cli"],

@@ -143,8 +143,7 @@ function makeLaunch(
     );
   const [inArena, inInputs, inOutputs] = [ofKind("arena"), ofKind("input"), ofKind("output")];
   const held = ofKind("held").map(({ slot, source: { buffer, offset } }) => {
-    const data =
-      buffer.place.kind === "data" ? heldArray(buffer.place.node) : (kept.get(buffer) as TypedArray);
+    const data = buffer.place.kind === "data" ? heldArray(buffer.place.node) : (kept.get(buffer) as TypedArray);
     slots[slot] = addressOf(data) + BigInt(offset);
     return data;
   });

@@ -4,14 +4,16 @@ import type { Shape } from "../../core/shape.ts";
 import {
   createModel,
   findModel,
+  findWeights,
   formatSummary,
   modelNames,
   models,
   type Summary,
   summarize,
+  weightNames,
 } from "../../models/index.ts";
 import { magnitude } from "../../train/report/format.ts";
-import { outputOf, printJson, type Shell, showBytes, table, UsageError } from "../shell.ts";
+import { outputOf, printJson, type Shell, showBytes, showPercent, table, UsageError } from "../shell.ts";
 
 interface Options {
   readonly json?: boolean;
@@ -21,6 +23,8 @@ interface Row extends Pick<Summary, "parameters" | "flops" | "weightBytes" | "ac
   readonly name: string;
   readonly family: string;
   readonly input: Shape;
+  /** Names of published weights. */
+  readonly published: readonly string[];
 }
 
 /** `manabi models`: what can be trained, and how large it is. */
@@ -42,7 +46,8 @@ async function list(shell: Shell, { json }: Options): Promise<void> {
     const { variant, family } = findModel(name);
     const summary = summarize(await createModel(name), [1, ...variant.input]);
     const { parameters, flops, weightBytes, activationBytes } = summary;
-    rows.push({ name, family: family.title, input: variant.input, parameters, flops, weightBytes, activationBytes });
+    const counts = { parameters, flops, weightBytes, activationBytes };
+    rows.push({ name, family: family.title, input: variant.input, ...counts, published: await weightNames(name) });
   }
   if (json) return printJson(shell, rows);
   output.info(
@@ -64,6 +69,21 @@ async function list(shell: Shell, { json }: Options): Promise<void> {
     "\nFLOPs are multiply-adds of one forward pass of one input; activations are the memory between its layers.",
   );
   for (const { title, paper } of Object.values(models)) output.info(`${title}: ${paper}`);
+  output.info("\nPublished weights (top-1 as published, ImageNet-1k), for manabi predict --model:\n");
+  const known = await Promise.all(rows.flatMap(({ published }) => published).map(findWeights));
+  output.info(
+    table(
+      ["weights", "top-1", "input", "licence", "source"],
+      known.map(({ name, top1, input, licence, manifest }) => [
+        name,
+        top1 === null ? "" : showPercent(top1),
+        `${input.height}x${input.width}`,
+        licence,
+        manifest.sources[0].title,
+      ]),
+      ["top-1"],
+    ),
+  );
 }
 
 async function show(shell: Shell, name: string, { json }: Options): Promise<void> {

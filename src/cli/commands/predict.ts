@@ -3,18 +3,21 @@ import type { HostArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { seedKey } from "../../core/rng.ts";
 import { decodeImage } from "../../data/image-files.ts";
+import type { ImageInput } from "../../data/image-input.ts";
 import { applyTransforms } from "../../data/transforms/index.ts";
 import { fromHost } from "../../ops/tensor.ts";
-import type { ClassifierCard } from "../../train/classifier.ts";
 import { predictLogits, topClasses } from "../../train/evaluate.ts";
+import type { Output } from "../../train/output.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
 import { findImages } from "../images.ts";
-import { outputOf, printJson, type Shell, showPercent, wholeNumber } from "../shell.ts";
-import { loadTrained } from "../trained.ts";
+import { type Classifier, loadPublished } from "../published.ts";
+import { outputOf, printJson, type Shell, showPercent, UsageError, wholeNumber } from "../shell.ts";
+import { loadTrainedClassifier } from "../trained.ts";
 
 interface Options extends BackendOptions {
-  readonly top: string;
+  readonly top?: string;
+  readonly model?: string;
   readonly json?: boolean;
   readonly invert?: boolean;
   readonly onError: "skip" | "throw";
@@ -27,9 +30,17 @@ const batchSize = 32;
 export const predictCommand = (shell: Shell): Command =>
   withBackend(new Command("predict"))
     .description("classify image files with a trained model")
-    .argument("<run>", "a run's folder or name, or a checkpoint file")
-    .argument("<images...>", "image files, folders of them, or patterns such as 'photos/**/*.jpg'")
-    .option("--top <k>", "how many classes to show", "3")
+    .usage("[options] <run> <images...>\n       manabi predict [options] --model <weights> <images...>")
+    .argument(
+      "<words...>",
+      "a run's folder or name, or a checkpoint file, unless there is --model; then image files, folders of them, or " +
+        "patterns such as 'photos/**/*.jpg'",
+    )
+    .option(
+      "--model <weights>",
+      "published weights, such as resnet50.keras_in1k (see manabi models), in place of a run",
+    )
+    .option("--top <k>", "how many classes to show (default: 3, of 1000 classes 5)")
     .option("--invert", "swap light and dark first, for dark drawings where the model has learned light ones")
     .addOption(new Option("--checkpoint <which>", "of a run").choices(["best", "last"]).default("best"))
     .addOption(
@@ -40,24 +51,26 @@ export const predictCommand = (shell: Shell): Command =>
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nExamples:\n  manabi predict runs/photos-1 cat.jpg\n  manabi predict runs/photos-1 holiday/ --top 5 --json\n  manabi predict model.safetensors 'holiday/**/*.png'",
+      "\nExamples:\n  manabi predict runs/photos-1 cat.jpg\n  manabi predict runs/photos-1 holiday/ --top 5 --json\n  manabi predict model.safetensors 'holiday/**/*.png'\n  manabi predict --model resnet50.keras_in1k cat.jpg",
     )
-    .action((run: string, words: string[], options: Options) => predict(shell, run, words, options));
+    .action((words: string[], options: Options) => predict(shell, words, options));
 
-async function predict(shell: Shell, run: string, words: readonly string[], options: Options): Promise<void> {
-  const top = wholeNumber("--top", options.top);
+async function predict(shell: Shell, words: readonly string[], options: Options): Promise<void> {
   const output = outputOf(shell, options);
-  const paths = await findImages(words);
+  const [run, images] = options.model === undefined ? [words[0], words.slice(1)] : [null, words];
+  if (!images.length) throw new UsageError("give a run and images, or --model and images; see manabi predict --help");
+  const paths = await findImages(images);
   await chooseBackend(options);
   announceCompiling(output);
-  const { card, model } = await loadTrained(run, options.checkpoint);
+  const { model, input, classes: labels } = await loadClassifier(run, options, output);
+  const top = options.top === undefined ? (labels.length > 100 ? 5 : 3) : wholeNumber("--top", options.top);
   const results: { path: string; predictions: { label: string; probability: number }[] }[] = [];
   for (let at = 0; at < paths.length; at += batchSize) {
     if (paths.length > batchSize) output.status(`${at} of ${paths.length} images`);
     const read: { path: string; image: HostArray }[] = [];
     for (const path of paths.slice(at, at + batchSize)) {
       try {
-        read.push({ path, image: await modelInput(path, card, options.invert ?? false) });
+        read.push({ path, image: await modelInput(path, input, options.invert ?? false) });
       } catch (error) {
         const why = `${path}: cannot be decoded (${error instanceof Error ? error.message.trim() : error})`;
         if (options.onError === "throw") throw new ManabiError(why, { cause: error });
@@ -67,9 +80,9 @@ async function predict(shell: Shell, run: string, words: readonly string[], opti
     }
     if (!read.length) continue;
     const logits = await predictLogits(model, stack(read.map(({ image }) => image))).data();
-    const classes = card.classes.length;
+    const classes = labels.length;
     read.forEach(({ path }, i) => {
-      const predictions = topClasses(logits.subarray(i * classes, (i + 1) * classes), card.classes, top);
+      const predictions = topClasses(logits.subarray(i * classes, (i + 1) * classes), labels, top);
       results.push({ path, predictions });
     });
   }
@@ -80,8 +93,12 @@ async function predict(shell: Shell, run: string, words: readonly string[], opti
     );
 }
 
+/** That of a run or checkpoint, or, where there is none, the one that `--model` names. */
+const loadClassifier = (run: string | null, options: Options, output: Output): Promise<Classifier> =>
+  run === null ? loadPublished(options.model as string, output) : loadTrainedClassifier(run, options.checkpoint);
+
 /** A picture as the model takes it, f32 [channels, height, width]. */
-async function modelInput(path: string, { input }: ClassifierCard, invert: boolean): Promise<HostArray> {
+async function modelInput(path: string, input: ImageInput, invert: boolean): Promise<HostArray> {
   const image = await decodeImage(path);
   if (invert) for (let i = 0; i < image.data.length; i++) image.data[i] = 255 - image.data[i];
   return applyTransforms(input.transforms, image, seedKey(0));

@@ -5,17 +5,30 @@ import { ManabiError } from "../core/errors.ts";
 import type { ProgressListener } from "./download.ts";
 import { sha256OfFile } from "./download.ts";
 
-/** A file that a data set is read from, in the form kept in the cache whatever source it came from. */
-export interface DataFile {
+/** A file in the form kept in the cache, whatever source it came from. */
+export interface CachedFile {
   readonly name: string;
+  /** Exact size, where it is known. */
+  readonly bytes?: number;
+  /** Hex SHA-256, or as many of its first digits as are known (torchvision has eight in its file names). Left out, the
+   *  content is not pinned: whatever the source sends is taken. */
+  readonly sha256?: string;
+}
+
+/** A file of known size and content. */
+export interface DataFile extends CachedFile {
   readonly bytes: number;
   readonly sha256: string;
 }
 
+/** What is fetched, and the folder of the cache that keeps it. */
+const shelves = { "data set": "datasets", weights: "weights" } as const;
+export type FetchKind = keyof typeof shelves;
+
 /** Where files may come from. `local` is a copy on this machine, for example of a system package. */
 export type SourceKind = "local" | "registry" | "official";
 
-/** One way to obtain all files of a data set. */
+/** One way to obtain all files of a manifest. */
 export interface Source {
   readonly kind: SourceKind;
   /** Names the source in lists and errors: a package, a host, a folder. */
@@ -25,47 +38,51 @@ export interface Source {
 }
 
 export interface FetchContext {
-  readonly files: readonly DataFile[];
+  readonly files: readonly CachedFile[];
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
   /** A folder that outlives a failed attempt, for the parts of broken downloads. */
   readonly downloads: string;
 }
 
-/** The files of a data set and the ways to get them, in the order in which `auto` tries them. */
-export interface Manifest {
+/** The files of a data set or of a model's weights and the ways to get them, in the order in which `auto` tries them. */
+export interface Manifest<F extends CachedFile = DataFile> {
   readonly name: string;
-  readonly files: readonly DataFile[];
+  /** Default "data set". */
+  readonly kind?: FetchKind;
+  readonly files: readonly F[];
   readonly sources: readonly Source[];
 }
 
 export interface AcquireOptions {
-  /** Folder that holds a folder per data set; the per-user cache by default. */
+  /** Folder that holds a folder per manifest; the per-user cache by default. */
   readonly cache?: string;
-  /** Which kind of source to use; `auto` tries all in the data set's order. */
+  /** Which kind of source to use; `auto` tries all in the manifest's order. */
   readonly source?: "auto" | "official" | "registry";
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
 
-/** The folder of data set `name`, whether or not it exists. */
-export const datasetFolder = (name: string, cache?: string): string =>
-  join(cache ?? join(cacheRoot(), "datasets"), name);
+/** The folder of what a manifest names, whether or not it exists. */
+export const cacheFolder = (
+  { name, kind = "data set" }: Pick<Manifest<CachedFile>, "name" | "kind">,
+  cache?: string,
+): string => join(cache ?? join(cacheRoot(), shelves[kind]), name);
 
 /** True when all files are in the cache with the right size; `acquire` also checks their hashes. */
-export async function isCached(manifest: Manifest, cache?: string): Promise<boolean> {
-  const folder = datasetFolder(manifest.name, cache);
-  const sizes = await Promise.all(manifest.files.map(({ name }) => stat(join(folder, name)).catch(() => null)));
-  return manifest.files.every(({ bytes }, i) => sizes[i]?.size === bytes);
+export async function isCached(manifest: Manifest<CachedFile>, cache?: string): Promise<boolean> {
+  const folder = cacheFolder(manifest, cache);
+  const sizes = await Promise.all(manifest.files.map(({ name }) => sizeOfFile(join(folder, name))));
+  return manifest.files.every(({ bytes }, i) => sizes[i] !== null && (bytes ?? sizes[i]) === sizes[i]);
 }
 
 /**
- * Makes sure that all files of the data set are in the cache, whole and genuine, and returns their folder.
- * Every file is checked by SHA-256 each time; a damaged one is fetched again.
+ * Makes sure that all files of the manifest are in the cache, whole and genuine, and returns their folder.
+ * Every pinned file is checked by SHA-256 each time; a damaged one is fetched again.
  */
-export async function acquire(manifest: Manifest, options: AcquireOptions = {}): Promise<string> {
+export async function acquire(manifest: Manifest<CachedFile>, options: AcquireOptions = {}): Promise<string> {
   const { source = "auto", onProgress, signal } = options;
-  const folder = datasetFolder(manifest.name, options.cache);
+  const folder = cacheFolder(manifest, options.cache);
   const missing = await unsound(folder, manifest.files);
   if (!missing.length) return folder;
   await privateFolder(folder);
@@ -91,12 +108,18 @@ export async function acquire(manifest: Manifest, options: AcquireOptions = {}):
   }
   throw new ManabiError(
     [
-      `data set ${manifest.name} is not in the cache and could not be fetched:`,
+      `${manifest.kind ?? "data set"} ${manifest.name} is not in the cache and could not be fetched:`,
       ...(tried.length ? tried : [`  it has no ${source} source`]),
       `Without a network, put these files into ${folder}:`,
-      ...missing.map(({ name, bytes, sha256 }) => `  ${name}  (${bytes} bytes, SHA-256 ${sha256})`),
+      ...missing.map(describeFile),
     ].join("\n"),
   );
+}
+
+function describeFile({ name, bytes, sha256 }: CachedFile): string {
+  const size = bytes === undefined ? [] : [`${bytes} bytes`];
+  const begins = sha256 && sha256.length < 64 ? "that begins with " : "";
+  return `  ${name}  (${[...size, sha256 ? `SHA-256 ${begins}${sha256}` : "not pinned by hash"].join(", ")})`;
 }
 
 const WORK = ".fetch-";
@@ -112,12 +135,15 @@ async function sweep(folder: string): Promise<void> {
   }
 }
 
-async function unsound(folder: string, files: readonly DataFile[]): Promise<DataFile[]> {
+const sizeOfFile = async (path: string): Promise<number | null> => (await stat(path).catch(() => null))?.size ?? null;
+
+async function unsound(folder: string, files: readonly CachedFile[]): Promise<CachedFile[]> {
   const verdicts = await Promise.all(
-    files.map(async ({ name, bytes, sha256 }) => {
+    files.map(async ({ name, bytes, sha256 = "" }) => {
       const path = join(folder, name);
-      const info = await stat(path).catch(() => null);
-      return info?.size === bytes && (await sha256OfFile(path)) === sha256;
+      const size = await sizeOfFile(path);
+      if (size === null || size !== (bytes ?? size)) return false;
+      return sha256 === "" || (await sha256OfFile(path)).startsWith(sha256);
     }),
   );
   return files.filter((_, i) => !verdicts[i]);

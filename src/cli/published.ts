@@ -1,0 +1,18 @@
+import type { ImageInput } from "../data/image-input.ts";
+import { pretrained } from "../models/index.ts";
+import type { Layer } from "../nn/container.ts";
+import { fetchProgress } from "../train/fetching.ts";
+import type { Output } from "../train/output.ts";
+
+/** A classifier with what it takes and what it knows. */
+export interface Classifier {
+  readonly model: Layer;
+  readonly input: ImageInput;
+  readonly classes: readonly string[];
+}
+
+/** A model with published weights, which are fetched where they are not in the cache. */
+export async function loadPublished(name: string, output: Output): Promise<Classifier> {
+  const { model, weights } = await pretrained(name, { onProgress: fetchProgress(output) });
+  return { model, input: weights.input, classes: weights.classes };
+}

@@ -1,0 +1,159 @@
+import { unknownName } from "../core/errors.ts";
+import { ManabiError, type Shape } from "../index.ts";
+import type { Layer } from "../nn/index.ts";
+
+/** Options of a model by name; each family checks its own. */
+export type ModelOptions = Readonly<Record<string, unknown>>;
+
+/** What a family's file exports. */
+interface FamilyModule<C extends object> {
+  readonly variants: Readonly<Record<string, Partial<C>>>;
+  /** The value of every option that a variant leaves open; an option that is not here does not exist. */
+  readonly defaults: C;
+  create(config: Partial<C>): Layer;
+}
+
+/** What is known of a variant without loading its family. */
+export interface Variant {
+  /** Input that it was made for, without the batch; others may work, too. */
+  readonly input: Shape;
+  /** Options that suit images of less than 64 pixels, where they differ. */
+  readonly small?: ModelOptions;
+}
+
+/** Models that share an architecture, a file and a paper. */
+export interface Family {
+  readonly title: string;
+  readonly paper: string;
+  readonly variants: Readonly<Record<string, Variant>>;
+  create(variant: string, options: ModelOptions): Promise<Layer>;
+}
+
+interface FamilyDefinition<C extends object> extends Omit<Family, "create"> {
+  load(): Promise<FamilyModule<C>>;
+}
+
+const family = <C extends object>({ load, ...facts }: FamilyDefinition<C>): Family => ({
+  ...facts,
+  async create(variant, options) {
+    const { variants, defaults, create } = await load();
+    checkOptions(variant, options, new Map(Object.entries(defaults)));
+    return create({ ...variants[variant], ...(options as Partial<C>) });
+  },
+});
+
+const imagenet: Variant = { input: [3, 224, 224], small: { stem: "cifar" } };
+const square = (size: number): Variant => ({ input: [3, size, size] });
+const cifar = square(32);
+const vit: Variant = { input: [3, 224, 224], small: { imageSize: 32, patchSize: 4 } };
+
+/** Every family of models; its code is loaded when one of its variants is made. */
+export const models: Readonly<Record<string, Family>> = {
+  resnet: family({
+    title: "ResNet",
+    paper: "He, Zhang, Ren, Sun 2015: Deep Residual Learning for Image Recognition (arXiv:1512.03385)",
+    variants: {
+      resnet18: imagenet,
+      resnet34: imagenet,
+      resnet50: imagenet,
+      resnet101: imagenet,
+      resnet152: imagenet,
+      wide_resnet50_2: imagenet,
+      wide_resnet101_2: imagenet,
+      cifar_resnet20: cifar,
+      cifar_resnet32: cifar,
+      cifar_resnet44: cifar,
+      cifar_resnet56: cifar,
+      cifar_resnet110: cifar,
+      mnist_resnet: { input: [1, 28, 28] },
+    },
+    load: () => import("./resnet.ts"),
+  }),
+  wideResNet: family({
+    title: "Wide ResNet",
+    paper: "Zagoruyko, Komodakis 2016: Wide Residual Networks (arXiv:1605.07146)",
+    variants: { wrn_16_4: cifar, wrn_16_8: cifar, wrn_28_10: cifar, wrn_40_2: cifar, wrn_40_4: cifar },
+    load: () => import("./wide-resnet.ts"),
+  }),
+  vgg: family({
+    title: "VGG",
+    paper:
+      "Simonyan, Zisserman 2014: Very Deep Convolutional Networks for Large-Scale Image Recognition (arXiv:1409.1556)",
+    variants: {
+      vgg11: square(224),
+      vgg11_bn: square(224),
+      vgg13: square(224),
+      vgg13_bn: square(224),
+      vgg16: square(224),
+      vgg16_bn: square(224),
+      vgg19: square(224),
+      vgg19_bn: square(224),
+    },
+    load: () => import("./vgg.ts"),
+  }),
+  mobileNetV2: family({
+    title: "MobileNetV2",
+    paper: "Sandler et al. 2018: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381)",
+    variants: { mobilenet_v2: square(224) },
+    load: () => import("./mobilenet-v2.ts"),
+  }),
+  efficientNet: family({
+    title: "EfficientNet",
+    paper: "Tan, Le 2019: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv:1905.11946)",
+    variants: {
+      efficientnet_b0: square(224),
+      efficientnet_b1: square(240),
+      efficientnet_b2: square(260),
+      efficientnet_b3: square(300),
+      efficientnet_b4: square(380),
+      efficientnet_b5: square(456),
+      efficientnet_b6: square(528),
+      efficientnet_b7: square(600),
+    },
+    load: () => import("./efficientnet.ts"),
+  }),
+  vit: family({
+    title: "ViT",
+    paper: "Dosovitskiy et al. 2020: An Image is Worth 16x16 Words (arXiv:2010.11929)",
+    variants: {
+      vit_ti_16: vit,
+      vit_s_16: vit,
+      vit_b_16: vit,
+      vit_b_32: vit,
+      vit_l_16: vit,
+      vit_l_32: vit,
+      vit_h_14: vit,
+      vit_r50_b_16: square(224),
+      cifar_vit: cifar,
+    },
+    load: () => import("./vit.ts"),
+  }),
+};
+
+/** Names of all models. */
+export const modelNames = (): string[] => Object.values(models).flatMap(({ variants }) => Object.keys(variants));
+
+/** The family and the facts of a model. Throws with the nearest names for an unknown one. */
+export function findModel(name: string): { readonly family: Family; readonly variant: Variant } {
+  for (const family of Object.values(models))
+    if (Object.hasOwn(family.variants, name)) return { family, variant: family.variants[name] };
+  throw unknownName("model", name, modelNames());
+}
+
+/**
+ * A model by name, such as `createModel("resnet18", { numClasses: 10 })`; it has no values before `initialize` or
+ * `loadStateDict`. Throws with the nearest names for an unknown model or option.
+ */
+export const createModel = async (name: string, options: ModelOptions = {}): Promise<Layer> =>
+  findModel(name).family.create(name, options);
+
+function checkOptions(name: string, options: ModelOptions, defaults: ReadonlyMap<string, unknown>): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (!defaults.has(key)) throw unknownName(`option of ${name}`, key, defaults.keys());
+    const [got, want] = [kindOf(value), kindOf(defaults.get(key))];
+    if (got !== want)
+      throw new ManabiError(`${name}: option ${key} is ${JSON.stringify(value)}, a ${got}; it takes a ${want}`);
+  }
+}
+
+const kindOf = (value: unknown): string => (Array.isArray(value) ? "list" : typeof value);
