@@ -103,6 +103,7 @@ async function bench(shell: Shell, words: readonly string[], options: Options): 
   const settings = [
     ...(options.backend === "native" ? [] : [options.backend]),
     ...(options.precision === "highest" ? [] : [options.precision]),
+    ...(options.threads === undefined ? [] : [`${options.threads} threads`]),
   ];
   const file = await save([...words, ...settings], result);
   if (options.json) return printJson(shell, result);
