@@ -22,7 +22,8 @@ import {
  *      manabi train cifar10-resnet20
  *
  *  Measured: 91.18 % test accuracy after 40 epochs (seed 1, best 91.19 %), on 2 cores of an AMD EPYC (Zen 4, AVX-512),
- *  0.22 s a step; 1:50 h on a machine that was busy with other work, about an hour on one that is not. */
+ *  0.22 s a step; 1:50 h on a machine that was busy with other work, about an hour on one that is not. With
+ *  --precision medium (bf16 products) 90.84 % (seed 1). */
 export default recipe({
   title: "ResNet-20 on CIFAR-10",
   args: {
