@@ -32,8 +32,29 @@ test("refusals of the browser are passed on", async () => {
   );
   const limits = { maxBufferSize: 1, maxStorageBufferBindingSize: 1 };
   const info = { vendor: "acme", architecture: "x1", description: "" };
-  const adapter = { info, limits, requestDevice: () => Promise.reject(new Error("busy")) };
+  const adapter = { info, limits, features: new Set(), requestDevice: () => Promise.reject(new Error("busy")) };
   await assert.rejects(openDevice({ gpu: gpu(async () => adapter) }), /gave no device on acme, x1: busy/);
+});
+
+test("subgroups are asked for where the adapter and WGSL have what they need, and not if they are turned off", async () => {
+  const asked = async (language: readonly string[], subgroups?: boolean) => {
+    let features: readonly string[] = [];
+    const adapter = {
+      info: { vendor: "acme", subgroupMinSize: 4, subgroupMaxSize: 64 },
+      limits: {},
+      features: new Set(["subgroups"]),
+      requestDevice({ requiredFeatures }: { requiredFeatures: readonly string[] }) {
+        features = requiredFeatures;
+        return Promise.reject(new Error("busy"));
+      },
+    };
+    const source = { requestAdapter: async () => adapter, wgslLanguageFeatures: new Set(language) };
+    await assert.rejects(openDevice({ gpu: source as unknown as GPU, subgroups }), /busy/);
+    return features;
+  };
+  assert.deepEqual(await asked(["subgroup_id"]), ["subgroups"]);
+  assert.deepEqual(await asked([]), []);
+  assert.deepEqual(await asked(["subgroup_id"], false), []);
 });
 
 test("the doctor opens it and tells whether it works", async () => {

@@ -3,6 +3,7 @@ import { ManabiError } from "../../core/errors.ts";
 import { type DeviceMemory, GpuArray } from "./array.ts";
 import { BufferPool } from "./pool.ts";
 import { elementBytes } from "./wgsl/scalar.ts";
+import type { SubgroupSizes } from "./wgsl/shader.ts";
 
 /** Flags of WebGPU, which a global holds in browsers alone. */
 const [MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE] = [1, 4, 8, 64, 128];
@@ -24,6 +25,8 @@ export class Device implements DeviceMemory {
   readonly pool: BufferPool;
   /** Kept alive: the Dawn of Node.js ends with it. */
   readonly source: GPU;
+  /** Null where shaders have no subgroup operations, or shall not use them. */
+  readonly subgroups: SubgroupSizes | null;
   private readonly staging: BufferPool;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
@@ -32,10 +35,11 @@ export class Device implements DeviceMemory {
   private fault: ManabiError | null = null;
   private settled: Promise<void> = Promise.resolve();
 
-  constructor(gpu: GPUDevice, name: string, source: GPU) {
+  constructor(gpu: GPUDevice, name: string, source: GPU, subgroups: SubgroupSizes | null) {
     this.gpu = gpu;
     this.name = name;
     this.source = source;
+    this.subgroups = subgroups;
     this.pool = new BufferPool((bytes) => this.createBuffer(bytes, STORAGE | COPY_SRC | COPY_DST));
     this.staging = new BufferPool((bytes) => this.createBuffer(bytes, MAP_READ | COPY_DST));
     gpu.lost.then(({ message, reason }) => {

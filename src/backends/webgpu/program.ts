@@ -33,7 +33,11 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
     if (i.kind === "kernel")
-      return kernelDispatch(i, shared, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+      return kernelDispatch(
+        i,
+        { shared, subgroups: device.subgroups },
+        `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`,
+      );
     if (i.kind === "op") return operationDispatch(i, shared);
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
