@@ -25,6 +25,20 @@ test("without an adapter it says what WebGPU needs, and stays unusable", async (
   );
 });
 
+test("in a browser the advice is about the browser", async () => {
+  const { process } = globalThis;
+  Reflect.deleteProperty(globalThis, "process");
+  try {
+    await assert.rejects(openDevice({ gpu: gpu(async () => null) }), ({ message }: Error) => {
+      assert.match(message, /finds no adapter.*hardware acceleration.*wasm/);
+      assert.doesNotMatch(message, /apt|Vulkan|Debian/);
+      return true;
+    });
+  } finally {
+    globalThis.process = process;
+  }
+});
+
 test("refusals of the browser are passed on", async () => {
   await assert.rejects(
     openDevice({ gpu: gpu(() => Promise.reject(new Error("blocked"))) }),

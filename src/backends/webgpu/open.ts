@@ -30,7 +30,7 @@ const adapterCure = {
     "about:support tells why WebGPU is off. The wasm backend needs no GPU",
 } as const;
 
-const platform = typeof process === "undefined" ? "browser" : "node";
+const platform = () => (typeof process === "undefined" ? "browser" : "node");
 
 /** The name of the package with Dawn; a variable, so that bundles for the browser leave it out. */
 const dawn: string = "webgpu";
@@ -44,7 +44,7 @@ export async function openDevice(options: WebGpuOptions): Promise<Device> {
   });
   if (!adapter)
     throw new ManabiError(
-      `WebGPU finds no adapter: the GPU has no driver that it takes, or there is no GPU. ${adapterCure[platform]}`,
+      `WebGPU finds no adapter: the GPU has no driver that it takes, or there is no GPU. ${adapterCure[platform()]}`,
     );
   const requiredLimits = Object.fromEntries(generous.map((name) => [name, adapter.limits[name]]));
   const { vendor, architecture, description } = adapter.info;
@@ -68,7 +68,7 @@ function subgroupSizes({ wgslLanguageFeatures }: GPU, { features, info }: GPUAda
 async function findGpu(): Promise<GPU> {
   const here = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
   if (here) return here;
-  if (platform === "browser")
+  if (platform() === "browser")
     throw new ManabiError(
       "this browser has no WebGPU (navigator.gpu), or the page is not served over https or from localhost; the wasm " +
         "backend needs neither",

@@ -70,13 +70,12 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
       if (home.kind === "held") return heldArray(home.buffer).buffer;
       return home.kind === "input" ? inputs[home.index] : results[home.index].buffer;
     };
-    device.watch(`a program of ${launch.length} shader runs`, () => {
-      const encoder = device.gpu.createCommandEncoder();
+    const record = (encoder: GPUCommandEncoder) => {
       const pass = encoder.beginComputePass();
       launch.record(pass, bufferOf);
       pass.end();
-      device.gpu.queue.submit([encoder.finish()]);
-    });
+    };
+    device.submit(`a program of ${launch.length} shader runs`, record, feed.transientBytes);
   };
 
   const feed = new Inputs(graph, device);
@@ -85,6 +84,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
     arenaBytes: main.bytes,
     run(inputs) {
       device.check();
+      device.backlog.check();
       try {
         feed.take(inputs);
         refresh(inputs);
@@ -149,6 +149,11 @@ class Inputs {
   /** The array of an input that is updated. */
   array(index: number): GpuArray {
     return this.arrays[index] as GpuArray;
+  }
+
+  /** Bytes of what came for this run alone. */
+  get transientBytes(): number {
+    return this.transient.reduce((n, { size }) => n + size, 0);
   }
 
   /** Gives back the memory of what came for this run alone. */
