@@ -66,8 +66,8 @@ const subgroupInputs = `,
         @builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) member: u32`;
 
 /**
- * Numbers the threads by subgroup: WGSL does not say which of them form one. If as many subgroups as there are can hold
- * no more than all threads, each is full and the numbers are those of the threads in some order.
+ * Numbers the threads by subgroup: WGSL does not say which of them form one. No subgroup has more than `size` threads, so
+ * if `subgroups * size` is the number of threads, all are full and the lanes are the threads in some order.
  */
 const lanesBySubgroup = (threads: number): string[] => [
   `  let full = subgroups * size == ${threads}u;`,
