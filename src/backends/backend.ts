@@ -45,4 +45,6 @@ export interface Backend<Result extends Value = Value> {
   compile(graph: Graph): Executable<Result>;
   /** A copy of an array that programs update without moving it in and out; where left out, any copy is as good. */
   copy?(values: TypedArray): TypedArray;
+  /** Resolves when all runs so far are done, throws what went wrong; left out where `run` returns when it is done. */
+  finish?(): Promise<void>;
 }

@@ -77,9 +77,9 @@ async function seconds(
   const run = await work.prepare();
   // Short work is warmed up until the JavaScript around it has been compiled.
   const warm = performance.now() + 500;
-  do run();
+  do await time(run, 1);
   while (performance.now() < warm);
-  const once = time(run, 3);
+  const once = await time(run, 3);
   // Short work is repeated within a run, so that a run takes some 40 ms.
   const inner = Math.max(1, Math.min(2000, Math.round(0.04 / once)));
   const ours: number[] = [];
@@ -90,8 +90,8 @@ async function seconds(
     tell(`round ${round + 1} of ${count}`);
     // A peer's threads spin for a while after their work; until they sleep, they would take the cores from us.
     if (theirs.size) await sleep(250);
-    run(); // all sides wake up untimed
-    ours.push(time(run, inner));
+    await time(run, 1); // all sides wake up untimed
+    ours.push(await time(run, inner));
     for (const peer of peers) {
       if (unable.has(peer.kind)) continue;
       const answer = await ask(peer, { ...work.request, work: work.name, runs: 1, inner });
@@ -141,9 +141,11 @@ async function ask(peer: Peer, request: Parameters<Peer["ask"]>[0]): Promise<Ans
 
 const reason = (answer: Answer): string => ("unable" in answer ? answer.unable : "it does not tell");
 
-function time(run: () => void, inner: number): number {
+/** Seconds of a run, the mean of `inner`, to the end of the last. */
+async function time(run: () => void, inner: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < inner; i++) run();
+  await backend().finish?.();
   return (performance.now() - start) / inner / 1000;
 }
 

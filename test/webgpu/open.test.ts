@@ -25,6 +25,20 @@ test("without an adapter it says what WebGPU needs, and stays unusable", async (
   );
 });
 
+test("in a browser the advice is about the browser", async () => {
+  const { process } = globalThis;
+  Reflect.deleteProperty(globalThis, "process");
+  try {
+    await assert.rejects(openDevice({ gpu: gpu(async () => null) }), ({ message }: Error) => {
+      assert.match(message, /finds no adapter.*hardware acceleration.*wasm/);
+      assert.doesNotMatch(message, /apt install|Vulkan|Debian/);
+      return true;
+    });
+  } finally {
+    globalThis.process = process;
+  }
+});
+
 test("refusals of the browser are passed on", async () => {
   await assert.rejects(
     openDevice({ gpu: gpu(() => Promise.reject(new Error("blocked"))) }),
@@ -32,8 +46,29 @@ test("refusals of the browser are passed on", async () => {
   );
   const limits = { maxBufferSize: 1, maxStorageBufferBindingSize: 1 };
   const info = { vendor: "acme", architecture: "x1", description: "" };
-  const adapter = { info, limits, requestDevice: () => Promise.reject(new Error("busy")) };
+  const adapter = { info, limits, features: new Set(), requestDevice: () => Promise.reject(new Error("busy")) };
   await assert.rejects(openDevice({ gpu: gpu(async () => adapter) }), /gave no device on acme, x1: busy/);
+});
+
+test("subgroups are asked for where the adapter and WGSL have what they need, and not if they are turned off", async () => {
+  const asked = async (language: readonly string[], subgroups?: boolean) => {
+    let features: readonly string[] = [];
+    const adapter = {
+      info: { vendor: "acme", subgroupMinSize: 4, subgroupMaxSize: 64 },
+      limits: {},
+      features: new Set(["subgroups"]),
+      requestDevice({ requiredFeatures }: { requiredFeatures: readonly string[] }) {
+        features = requiredFeatures;
+        return Promise.reject(new Error("busy"));
+      },
+    };
+    const source = { requestAdapter: async () => adapter, wgslLanguageFeatures: new Set(language) };
+    await assert.rejects(openDevice({ gpu: source as unknown as GPU, subgroups }), /busy/);
+    return features;
+  };
+  assert.deepEqual(await asked(["subgroup_id"]), ["subgroups"]);
+  assert.deepEqual(await asked([]), []);
+  assert.deepEqual(await asked(["subgroup_id"], false), []);
 });
 
 test("the doctor opens it and tells whether it works", async () => {

@@ -1,10 +1,12 @@
 /** Sizes that take every path of the shaders, on webgpu against the reference. */
+import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { backward } from "../../src/autodiff/vjp.ts";
+import { Device } from "../../src/backends/webgpu/device.ts";
 import type { Shape } from "../../src/core/shape.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import type { Node } from "../../src/graph/node.ts";
-import { conv2d, type Tensor } from "../../src/index.ts";
+import { conv2d, softmax, type Tensor, tensor, where } from "../../src/index.ts";
 import { Tensor as TensorOf } from "../../src/ops/tensor.ts";
 import * as e from "../../src/primitives/elementwise.ts";
 import { argsort, scatterAdd } from "../../src/primitives/indexing.ts";
@@ -16,6 +18,7 @@ import { leaf } from "../support/evaluate.ts";
 import { webgpuUnderTest } from "../support/webgpu.ts";
 
 const backend = await webgpuUnderTest();
+const plain = await webgpuUnderTest({ subgroups: false });
 const skip = backend === null && "no adapter";
 
 let seed = 0;
@@ -31,6 +34,15 @@ const check = (name: string, outputs: readonly Node[], scale = 1) =>
   test(name, async () => {
     if (backend) await assertConforms(backend, [{ name, outputs, scale }]);
   });
+
+/** Reductions by subgroups where the device has them, and without. */
+const checkBoth = (name: string, outputs: readonly Node[]) => {
+  check(name, outputs);
+  test(`${name}, without subgroups`, async () => {
+    assert.equal(plain?.device.subgroups, null);
+    await assertConforms(plain, [{ name, outputs }]);
+  });
+};
 
 describe("paths of the webgpu backend", { skip }, () => {
   for (const [m, k, n] of [
@@ -100,7 +112,7 @@ describe("paths of the webgpu backend", { skip }, () => {
   for (const shape of [[100000], [3, 20000], [20000, 3], [300, 40], [40, 300], [300, 5, 6]] as Shape[])
     for (const axes of [undefined, 0, shape.length - 1]) {
       const x: Tensor = new TensorOf(random(shape));
-      check(`reductions of ${shape} over ${axes ?? "all"}`, [
+      checkBoth(`reductions of ${shape} over ${axes ?? "all"}`, [
         x.max(axes).node,
         x.argmin(axes).node,
         x
@@ -110,6 +122,30 @@ describe("paths of the webgpu backend", { skip }, () => {
           .sqrt().node,
       ]);
     }
+  const rowsOf = (length: number): Node[] => {
+    const [x, bytes] = [new TensorOf(random([3, length])), new TensorOf(integers("u8", [300, length], 255))];
+    const gaps = where(x.gt(0.9), tensor(Number.NaN), x);
+    return [
+      ...[x.sum(1), x.mul(0.1).add(1).prod(1), x.max(1), x.min(1), x.argmax(1), softmax(x, 1)],
+      ...[gaps.max(1), gaps.min(1), gaps.argmax(1), gaps.argmin(1)],
+      ...[bytes.sum(1), bytes.max(1), bytes.min(1), bytes.argmin(1)],
+    ].map((t) => t.node);
+  };
+  for (const length of [2, 6, 17, 40, 100, 700, 5000]) checkBoth(`reductions of rows of ${length}`, rowsOf(length));
+
+  test("reductions of rows where subgroups turn out not to be full", async (t) => {
+    const partial = await webgpuUnderTest();
+    if (!partial?.device.subgroups) return t.skip("the device has no subgroups");
+    const { device } = partial;
+    const full = /subgroups \* size == \d+u/;
+    let shaders = 0;
+    device.pipeline = (text, ...rest) => {
+      if (full.test(text)) shaders++;
+      return Device.prototype.pipeline.call(device, text.replace(full, "subgroups == 0u"), ...rest);
+    };
+    await assertConforms(partial, [{ name: "rows", outputs: [...rowsOf(40), ...rowsOf(700)] }]);
+    assert.ok(shaders > 0);
+  });
   check("more workgroups than fit along one axis", [new TensorOf(iota([65_536 * 256 + 3], 0)).mul(2).node]);
 
   test("a kernel of more buffers than a shader can bind", async () => {

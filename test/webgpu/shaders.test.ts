@@ -5,7 +5,7 @@ import { limitBindings } from "../../src/backends/webgpu/bindings.ts";
 import { expandOperations, operationDispatch } from "../../src/backends/webgpu/ops/index.ts";
 import { splitReductions } from "../../src/backends/webgpu/split-reductions.ts";
 import { kernelDispatch } from "../../src/backends/webgpu/wgsl/kernel.ts";
-import { type Dispatch, shaderText } from "../../src/backends/webgpu/wgsl/shader.ts";
+import { type Dispatch, type SubgroupSizes, shaderText } from "../../src/backends/webgpu/wgsl/shader.ts";
 import type { Instruction } from "../../src/compiler/instruction.ts";
 import { printSchedule } from "../../src/compiler/print.ts";
 import { schedule } from "../../src/compiler/schedule.ts";
@@ -34,9 +34,9 @@ const instructionsOf = (fn: (...x: Tensor[]) => Tensor | readonly Tensor[], ...s
   ...schedule(simplify(traceGraph(fn, ...shapes.map((s) => zeros(...s))))).instructions,
 ];
 
-const dispatches = (instructions: readonly Instruction[]): Dispatch[] =>
+const dispatches = (instructions: readonly Instruction[], subgroups: SubgroupSizes | null = null): Dispatch[] =>
   splitReductions(expandOperations(instructions)).flatMap((i) => {
-    const made = i.kind === "kernel" ? kernelDispatch(i, shared, "a kernel") : null;
+    const made = i.kind === "kernel" ? kernelDispatch(i, { shared, subgroups }, "a kernel") : null;
     return i.kind === "op" ? [operationDispatch(i, shared)] : made ? [made] : [];
   });
 
@@ -65,6 +65,14 @@ describe("WGSL", () => {
       assert.deepEqual(dispatches(instructionsOf(fn, ...b)).map(textOf), text);
       assertSnapshot(`test/snapshots/kernels/${name}.wgsl`, text.join("\n"));
     });
+});
+
+test("WGSL of a softmax by subgroups of 8 to 32 threads", () => {
+  const [shader] = dispatches(
+    instructionsOf((x) => softmax(x, -1), [40, 100]),
+    { least: 8, most: 32 },
+  );
+  assertSnapshot("test/snapshots/kernels/softmax-subgroups.wgsl", textOf(shader));
 });
 
 describe("programs for a device", () => {

@@ -1,8 +1,11 @@
+import { host } from "#platform/core/host";
 import { arrayType, type DType, type TypedArray } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { type DeviceMemory, GpuArray } from "./array.ts";
-import { BufferPool } from "./pool.ts";
+import { Backlog } from "./backlog.ts";
+import { BufferPool, showMiB } from "./pool.ts";
 import { elementBytes } from "./wgsl/scalar.ts";
+import type { SubgroupSizes } from "./wgsl/shader.ts";
 
 /** Flags of WebGPU, which a global holds in browsers alone. */
 const [MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE] = [1, 4, 8, 64, 128];
@@ -22,8 +25,11 @@ export class Device implements DeviceMemory {
   readonly gpu: GPUDevice;
   readonly name: string;
   readonly pool: BufferPool;
+  readonly backlog: Backlog;
   /** Kept alive: the Dawn of Node.js ends with it. */
   readonly source: GPU;
+  /** Null where shaders have no subgroup operations, or shall not use them. */
+  readonly subgroups: SubgroupSizes | null;
   private readonly staging: BufferPool;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
@@ -32,11 +38,13 @@ export class Device implements DeviceMemory {
   private fault: ManabiError | null = null;
   private settled: Promise<void> = Promise.resolve();
 
-  constructor(gpu: GPUDevice, name: string, source: GPU) {
+  constructor(gpu: GPUDevice, name: string, source: GPU, subgroups: SubgroupSizes | null) {
     this.gpu = gpu;
     this.name = name;
     this.source = source;
+    this.subgroups = subgroups;
     this.pool = new BufferPool((bytes) => this.createBuffer(bytes, STORAGE | COPY_SRC | COPY_DST));
+    this.backlog = new Backlog(() => gpu.queue.onSubmittedWorkDone(), host.warn);
     this.staging = new BufferPool((bytes) => this.createBuffer(bytes, MAP_READ | COPY_DST));
     gpu.lost.then(({ message, reason }) => {
       this.lossReason = message || reason;
@@ -76,6 +84,23 @@ export class Device implements DeviceMemory {
         .catch(() => {}) // the device is lost, which check() tells
         .then(() => before);
     }
+  }
+
+  /** Submits what `record` records, under a name; `inputBytes` were written to buffers for it. */
+  submit(what: string, record: (encoder: GPUCommandEncoder) => void, inputBytes = 0): void {
+    this.watch(what, () => {
+      const encoder = this.gpu.createCommandEncoder();
+      record(encoder);
+      this.gpu.queue.submit([encoder.finish()]);
+    });
+    this.backlog.add(inputBytes);
+  }
+
+  /** Resolves when all that has been submitted is done; throws what went wrong. */
+  async finish(): Promise<void> {
+    await this.gpu.queue.onSubmittedWorkDone().catch((error: Error) => this.fail("work was not done", error));
+    await this.settled;
+    this.check();
   }
 
   // Memory
@@ -135,15 +160,7 @@ export class Device implements DeviceMemory {
     if (bytes === 0) return new (arrayType(array.dtype))(0);
     const staging = this.staging.take(bytes);
     this.transfer(array.buffer, staging, bytes);
-    try {
-      await staging.mapAsync(READ, 0, bytes);
-    } catch (error) {
-      await this.settled;
-      // A device that is lost refuses to be read before it tells that it is lost.
-      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, lossMs))]);
-      this.check();
-      throw new ManabiError(`webgpu: values could not be read: ${(error as Error).message}`);
-    }
+    await staging.mapAsync(READ, 0, bytes).catch((error: Error) => this.fail("values could not be read", error));
     const words = staging.getMappedRange(0, bytes);
     const type = arrayType(array.dtype);
     const values =
@@ -155,13 +172,17 @@ export class Device implements DeviceMemory {
     return values;
   }
 
+  /** Throws why the device refuses: one that is lost does so before it tells that it is lost. */
+  private async fail(what: string, error: Error): Promise<never> {
+    await this.settled;
+    await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, lossMs))]);
+    this.check();
+    throw new ManabiError(`webgpu: ${what}: ${error.message}`);
+  }
+
   private transfer(from: GPUBuffer, to: GPUBuffer, bytes: number): void {
     if (bytes === 0) return;
-    this.watch("a copy", () => {
-      const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
-      this.gpu.queue.submit([encoder.finish()]);
-    });
+    this.submit("a copy", (encoder) => encoder.copyBufferToBuffer(from, 0, to, 0, bytes));
   }
 
   /** A buffer of uniform blocks. */
@@ -210,5 +231,3 @@ export class Device implements DeviceMemory {
     this.gpu.destroy();
   }
 }
-
-const showMiB = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 22 ? 2 : 0)} MiB`;

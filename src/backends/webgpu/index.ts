@@ -33,6 +33,7 @@ export async function webgpuBackend(options: WebGpuOptions = {}): Promise<WebGpu
     key: `webgpu ${++opened}`,
     dtypes: webgpuDTypes,
     device,
+    finish: () => device.finish(),
     compile(graph) {
       refuseDTypes(graph);
       return compileProgram(graph, device);

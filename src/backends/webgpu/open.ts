@@ -1,11 +1,14 @@
 import { ManabiError } from "../../core/errors.ts";
 import { Device } from "./device.ts";
+import type { SubgroupSizes } from "./wgsl/shader.ts";
 
 /** How the device is chosen. */
 export interface WebGpuOptions {
   /** Where adapters come from; by default `navigator.gpu`, else the `webgpu` package. */
   readonly gpu?: GPU;
   readonly powerPreference?: GPUPowerPreference;
+  /** Whether reductions use subgroup operations where the device has them; by default they do. */
+  readonly subgroups?: boolean;
 }
 
 /** Limits that are taken as large as the adapter has them; all others stay WebGPU's defaults. */
@@ -16,35 +19,56 @@ const generous = [
   "maxComputeWorkgroupStorageSize",
 ] as const;
 
+/** What helps where there is no adapter. */
+const adapterCure = {
+  node:
+    "On Linux it needs Vulkan (Debian, Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, or the vendor's driver); a " +
+    "GPU in software is used where VK_ICD_FILENAMES names one, such as SwiftShader's vk_swiftshader_icd.json of " +
+    "Debian's chromium",
+  browser:
+    "Turn on hardware acceleration in the browser's settings and update the driver of the GPU; chrome://gpu or " +
+    "about:support tells why WebGPU is off. The wasm backend needs no GPU",
+} as const;
+
+const platform = () => (typeof process === "undefined" ? "browser" : "node");
+
 /** The name of the package with Dawn; a variable, so that bundles for the browser leave it out. */
 const dawn: string = "webgpu";
 
 /** Opens a device, or throws an error that says what is missing and what helps. */
-export async function openDevice({ gpu, powerPreference = "high-performance" }: WebGpuOptions): Promise<Device> {
+export async function openDevice(options: WebGpuOptions): Promise<Device> {
+  const { gpu, powerPreference = "high-performance", subgroups = true } = options;
   const from = gpu ?? (await findGpu());
   const adapter = await from.requestAdapter({ powerPreference }).catch((error: Error) => {
     throw new ManabiError(`WebGPU gave no adapter: ${error.message}`);
   });
   if (!adapter)
     throw new ManabiError(
-      "WebGPU finds no adapter: the GPU has no driver that it takes, or there is no GPU. On Linux it needs Vulkan " +
-        "(Debian, Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, or the vendor's driver); a GPU in software is " +
-        "used where VK_ICD_FILENAMES names one, such as SwiftShader's vk_swiftshader_icd.json of Debian's chromium",
+      `WebGPU finds no adapter: the GPU has no driver that it takes, or there is no GPU. ${adapterCure[platform()]}`,
     );
   const requiredLimits = Object.fromEntries(generous.map((name) => [name, adapter.limits[name]]));
   const { vendor, architecture, description } = adapter.info;
   const name = [description, vendor, architecture].filter(Boolean).join(", ") || "adapter without a name";
+  const sizes = subgroups ? subgroupSizes(from, adapter) : null;
+  const requiredFeatures: GPUFeatureName[] = sizes ? ["subgroups"] : [];
   try {
-    return new Device(await adapter.requestDevice({ requiredLimits }), name, from);
+    return new Device(await adapter.requestDevice({ requiredLimits, requiredFeatures }), name, from, sizes);
   } catch (error) {
     throw new ManabiError(`WebGPU gave no device on ${name}: ${(error as Error).message}`);
   }
 }
 
+/** The sizes of an adapter's subgroups; null where shaders cannot use them, or cannot tell one from another. */
+function subgroupSizes({ wgslLanguageFeatures }: GPU, { features, info }: GPUAdapter): SubgroupSizes | null {
+  const { subgroupMinSize: least, subgroupMaxSize: most } = info;
+  if (!features.has("subgroups") || !wgslLanguageFeatures.has("subgroup_id") || !least || !most) return null;
+  return { least, most };
+}
+
 async function findGpu(): Promise<GPU> {
   const here = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
   if (here) return here;
-  if (typeof process === "undefined")
+  if (platform() === "browser")
     throw new ManabiError(
       "this browser has no WebGPU (navigator.gpu), or the page is not served over https or from localhost; the wasm " +
         "backend needs neither",

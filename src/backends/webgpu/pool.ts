@@ -60,3 +60,5 @@ function sizeClass(bytes: number): number {
   const step = 2 ** Math.floor(Math.log2(bytes - 1)) / 4;
   return Math.ceil(bytes / step) * step;
 }
+
+export const showMiB = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 22 ? 2 : 0)} MiB`;

@@ -33,7 +33,11 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
     if (i.kind === "kernel")
-      return kernelDispatch(i, shared, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+      return kernelDispatch(
+        i,
+        { shared, subgroups: device.subgroups },
+        `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`,
+      );
     if (i.kind === "op") return operationDispatch(i, shared);
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
@@ -66,13 +70,12 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
       if (home.kind === "held") return heldArray(home.buffer).buffer;
       return home.kind === "input" ? inputs[home.index] : results[home.index].buffer;
     };
-    device.watch(`a program of ${launch.length} shader runs`, () => {
-      const encoder = device.gpu.createCommandEncoder();
+    const record = (encoder: GPUCommandEncoder) => {
       const pass = encoder.beginComputePass();
       launch.record(pass, bufferOf);
       pass.end();
-      device.gpu.queue.submit([encoder.finish()]);
-    });
+    };
+    device.submit(`a program of ${launch.length} shader runs`, record, feed.transientBytes);
   };
 
   const feed = new Inputs(graph, device);
@@ -81,6 +84,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
     arenaBytes: main.bytes,
     run(inputs) {
       device.check();
+      device.backlog.check();
       try {
         feed.take(inputs);
         refresh(inputs);
@@ -145,6 +149,11 @@ class Inputs {
   /** The array of an input that is updated. */
   array(index: number): GpuArray {
     return this.arrays[index] as GpuArray;
+  }
+
+  /** Bytes of what came for this run alone. */
+  get transientBytes(): number {
+    return this.transient.reduce((n, { size }) => n + size, 0);
   }
 
   /** Gives back the memory of what came for this run alone. */

@@ -5,7 +5,7 @@ import type { Kernel, Store } from "../../../compiler/kernel.ts";
 import { innermost, runsAcross, topReductions } from "../../../compiler/reductions.ts";
 import { accumulator, beats, isArg } from "./reduce.ts";
 import { elementBytes, wgslType } from "./scalar.ts";
-import type { Dispatch, ShaderCode } from "./shader.ts";
+import type { Dispatch, ShaderCode, SubgroupSizes } from "./shader.ts";
 import { type Accumulating, Values } from "./values.ts";
 
 /** Threads of a workgroup. */
@@ -26,10 +26,20 @@ interface Tile {
   readonly across: boolean;
 }
 
-/** The run of a kernel; `shared` is the memory of a workgroup in bytes. Null where there is nothing to do. */
-export function kernelDispatch({ kernel, buffers }: KernelInstruction, shared: number, label: string): Dispatch | null {
+/** What a kernel's workgroups have: memory in bytes, and subgroups whose members can read each other's values. */
+export interface Workgroups {
+  readonly shared: number;
+  readonly subgroups: SubgroupSizes | null;
+}
+
+/** The run of a kernel. Null where there is nothing to do. */
+export function kernelDispatch(
+  { kernel, buffers }: KernelInstruction,
+  workgroups: Workgroups,
+  label: string,
+): Dispatch | null {
   if (count(kernel.axes) === 0) return null;
-  const { code, params, groups } = new KernelText(kernel, shared).render();
+  const { code, params, groups } = new KernelText(kernel, workgroups).render();
   const operands = buffers.map((buffer, i) => ({ buffer, offset: 0, written: kernel.buffers[i].written }));
   return { label, code, params, groups, operands };
 }
@@ -44,14 +54,17 @@ interface Stage {
 
 class KernelText {
   private readonly kernel: Kernel;
-  private readonly shared: number;
+  private readonly workgroups: Workgroups;
   private readonly values: Values;
   private readonly scratch = new Set<string>();
   private tile: Tile = { x: threads, y: 1, across: true };
 
-  constructor(kernel: Kernel, shared: number) {
+  /** Subgroups that hold neighbouring threads of a row; null where reductions do without. */
+  private subgroups: SubgroupSizes | null = null;
+
+  constructor(kernel: Kernel, workgroups: Workgroups) {
     this.kernel = kernel;
-    this.shared = shared;
+    this.workgroups = workgroups;
     this.values = new Values(kernel);
   }
 
@@ -60,12 +73,15 @@ class KernelText {
     const rows = count(this.kernel.axes);
     const reduces = stages.some(({ inner, tops }) => inner.length > 0 || tops.length > 0);
     if (reduces) this.tile = this.chooseTile(stages, rows);
-    const { x, y } = this.tile;
+    const { x, y, across } = this.tile;
+    const { subgroups } = this.workgroups;
+    const together = stages.some(({ tops }) => tops.length > 0) && y > 1 && !across;
+    if (together && subgroups && subgroups.most <= x * y) this.subgroups = subgroups;
     if (reduces) this.rows(stages, rows);
     else this.positions(rows);
     const body = this.values.lines.join("\n");
     return {
-      code: { before: this.sharedMemory(), body, threads: x * y },
+      code: { before: this.sharedMemory(), body, threads: x * y, subgroups: this.subgroups !== null },
       params: this.values.params,
       groups: Math.ceil(rows / x),
     };
@@ -112,7 +128,7 @@ class KernelText {
       y = Math.min(threads, y);
     }
     const local = buffers.reduce((n, { row }) => n + (row ?? 0) * elementBytes, 0);
-    const room = local ? Math.max(1, Math.floor((this.shared - reductionScratch) / local)) : threads;
+    const room = local ? Math.max(1, Math.floor((this.workgroups.shared - reductionScratch) / local)) : threads;
     let x = Math.min(threads / y, powerOfTwo(rows));
     while (x > room) x /= 2;
     return { x, y, across };
@@ -182,7 +198,48 @@ class KernelText {
     const inner = innermost(group);
     const axes = isArg(group[0]) ? group[0].axes : [...group[0].axes.filter((v) => v !== inner), inner];
     this.strided(axes, (position) => values.step(accs, position));
-    for (const acc of accs) values.define(acc.r, this.combine(acc));
+    for (const acc of accs)
+      values.define(acc.r, this.subgroups ? this.combineSubgroups(acc, this.subgroups) : this.combine(acc));
+  }
+
+  /**
+   * Exchanges in pairs give all members of a subgroup the same result in an order that is laid down here, not by the
+   * device; then every thread takes the subgroups of its row one after the other.
+   */
+  private combineSubgroups(acc: Accumulating, { most }: SubgroupSizes): string {
+    const { values } = this;
+    const { y } = this.tile;
+    const { value, at, r } = acc;
+    const arg = isArg(r);
+    const { type, dtype, combine } = accumulator(r);
+    const take = (other: string, otherAt: string) => {
+      if (!arg) return values.line(`${value} = ${combine(value, other)};`);
+      values.line(`if (${beats(r, other, otherAt, value, at)}) { ${value} = ${other}; ${at} = ${otherAt}; }`);
+    };
+    for (let half = 1; half < Math.min(y, most); half *= 2) {
+      const [other, otherAt] = [values.name("o"), values.name("o")];
+      values.line(`let ${other} = subgroupShuffleXor(${value}, ${half}u);`);
+      if (arg) values.line(`let ${otherAt} = subgroupShuffleXor(${at}, ${half}u);`);
+      values.open(`if (${half} < width) {`);
+      take(other, otherAt);
+      values.close();
+    }
+    const own = `shared_${type}`;
+    this.scratch.add(type);
+    if (arg) this.scratch.add("at");
+    const k = values.name("k");
+    values.open(`if (width < ${y}) {`);
+    values.line(`${own}[lane] = ${value};`);
+    if (arg) values.line(`shared_at[lane] = ${at};`);
+    values.line("workgroupBarrier();");
+    values.line(`${value} = ${own}[x * ${y}];`);
+    if (arg) values.line(`${at} = shared_at[x * ${y}];`);
+    values.open(`for (var ${k} = width; ${k} < ${y}; ${k} += width) {`);
+    take(`${own}[x * ${y} + ${k}]`, `shared_at[x * ${y} + ${k}]`);
+    values.close();
+    values.line("workgroupBarrier();");
+    values.close();
+    return values.temp(arg ? "i32" : dtype, values.result(acc));
   }
 
   private combine(acc: Accumulating): string {

@@ -31,6 +31,17 @@ export interface ShaderCode {
   readonly before: string;
   readonly body: string;
   readonly threads: number;
+  /**
+   * Whether it uses subgroup operations. It then knows `width` (i32) too: `width` lanes from a multiple of it on are one
+   * subgroup in that order, so that `lane ^ h` for h below `width` is in the same one. It is 1 where subgroups are not full.
+   */
+  readonly subgroups?: boolean;
+}
+
+/** How many threads the subgroups of a device have, at least and at most: powers of two. */
+export interface SubgroupSizes {
+  readonly least: number;
+  readonly most: number;
 }
 
 /** How parameter number `at` is read. */
@@ -50,6 +61,20 @@ export const uniformBytes = (operands: number, params: number): number =>
 /** Where the parameters begin in the block, in words. */
 export const paramsAt = (operands: number): number => 4 * Math.ceil((operands + 1) / 4);
 
+const subgroupInputs = `,
+        @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32,
+        @builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) member: u32`;
+
+/**
+ * Numbers the threads by subgroup: WGSL does not say which of them form one. No subgroup has more than `size` threads, so
+ * if `subgroups * size` is the number of threads, all are full and the lanes are the threads in some order.
+ */
+const lanesBySubgroup = (threads: number): string[] => [
+  `  let full = subgroups * size == ${threads}u;`,
+  "  let lane = i32(select(thread, subgroup * size + member, full));",
+  "  let width = i32(select(1u, size, full));",
+];
+
 /** The whole text of a shader. Memory shared by operands of several types is words. */
 export function shaderText(code: ShaderCode, { operands, bindings }: Layout, params: number): string {
   const types = bindings.map((_, b) => {
@@ -57,6 +82,7 @@ export function shaderText(code: ShaderCode, { operands, bindings }: Layout, par
     return own.size === 1 ? [...own][0] : "u32";
   });
   const lines = [
+    ...(code.subgroups ? ["enable subgroups;", "requires subgroup_id;"] : []),
     "struct Uniforms {",
     `  offsets: array<vec4<i32>, ${Math.ceil((operands.length + 1) / 4)}>,`,
     `  params: array<vec4<i32>, ${Math.max(1, Math.ceil(params / 4))}>,`,
@@ -83,9 +109,9 @@ export function shaderText(code: ShaderCode, { operands, bindings }: Layout, par
     ...(code.before ? [code.before] : []),
     `@compute @workgroup_size(${code.threads})`,
     "fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) wn: vec3<u32>,",
-    "        @builtin(local_invocation_index) thread: u32) {",
+    `        @builtin(local_invocation_index) thread: u32${code.subgroups ? subgroupInputs : ""}) {`,
     "  let group = i32(wid.x + wid.y * wn.x);",
-    "  let lane = i32(thread);",
+    ...(code.subgroups ? lanesBySubgroup(code.threads) : ["  let lane = i32(thread);"]),
     "  if (group >= u.offsets[0].x) { return; }",
     code.body,
     "}",
