@@ -1,4 +1,5 @@
 import { ManabiError } from "../core/errors.ts";
+import { isBelow } from "./freeze.ts";
 import type { Module } from "./module.ts";
 
 /** Parameters of neighbouring depth. */
@@ -46,6 +47,19 @@ export function headOf(module: Module): string {
   throw new ManabiError(
     `${module.constructor.name}: its last parameters (${last?.parameters.join(", ") ?? "there are none"}) are not those of one module, which could be its head`,
   );
+}
+
+/**
+ * Matches all but the last `count` stages: `freeze(model, allButLast(model, 1))` trains the head alone. A module is frozen
+ * when all its parameters are; one without parameters, such as dropout, goes with the module that it is in.
+ */
+export function allButLast(module: Module, count: number): (key: string) => boolean {
+  const all = stages(module);
+  const open = all.slice(Math.max(0, all.length - count)).flatMap(({ parameters }) => parameters);
+  const known = [...module.namedParameters()].map(([name]) => name);
+  const holds = (names: readonly string[], key: string) => key === "" || names.some((name) => isBelow(name, key));
+  const frozen = (key: string): boolean => (holds(known, key) ? !holds(open, key) : frozen(ownerOf(key)));
+  return frozen;
 }
 
 const ownerOf = (key: string): string => key.slice(0, Math.max(0, key.lastIndexOf(".")));
