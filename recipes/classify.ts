@@ -149,13 +149,11 @@ export default recipe({
     const fetching = { onProgress: run.fetching };
     const start = args.weights === null ? null : await findStart(args.model, args.weights, fetching);
     const [ownHeight, ownWidth, pictureChannels] = imageShape ?? [128, 128, 3];
-    const own = known ?? (pictureChannels === 3 ? photos : { mean: [0.5], std: [0.5] });
-    const input = start?.input
-      ? inputAt(start.input, args.imageSize, pictureChannels)
-      : imageInput(
-          [args.imageSize || ownHeight, args.imageSize || ownWidth, pictureChannels],
-          ...(start && pictureChannels === 3 ? ([photos.mean, photos.std] as const) : ([own.mean, own.std] as const)),
-        );
+    const startChannels = Number(start?.options.inChannels ?? pictureChannels);
+    const scaling = !start && known ? known : startChannels === 3 ? photos : { mean: [0.5], std: [0.5] };
+    const size = [args.imageSize || ownHeight, args.imageSize || ownWidth, startChannels] as const;
+    const ownInput = imageInput(size, scaling.mean, scaling.std);
+    const input = inputAt(start?.input ?? ownInput, start?.input ? args.imageSize : 0, pictureChannels);
     const { height, width, channels } = input;
     const fits = !start && imageShape !== null && height === ownHeight && width === ownWidth;
     const frame: Frame = { height, width, channels, fit: fits ? [] : [resize([height, width])] };

@@ -64,17 +64,20 @@ function checkModel(weights: string, of: string, model: string): void {
 async function fileStart(model: string, path: string): Promise<StartingWeights> {
   const file = await openTensors(path);
   await file.close();
-  const unknown = { name: path, options: {}, input: null, classes: null, head: null };
+  // The first layer of every model with such weights is a convolution [out, in, h, w] of the images.
+  const first = file.names.map((name) => file.info(name).shape).find(({ length }) => length === 4);
+  const options = first ? { inChannels: first[1] } : {};
+  const unknown = { name: path, options, input: null, classes: null, head: null };
   if (!file.names.some((name) => name.startsWith("model/")))
     return { ...unknown, load: async () => unwrapped(await readTensors(path, { widen: true })) };
   const card = readCard(path, await readNotes(path));
   checkModel(path, card.model.name, model);
-  const { numClasses: _, ...options } = card.model.options;
+  const { numClasses: _, ...made } = card.model.options;
   const load = async () => {
     const { model: state = {} } = (await readCheckpoint(path)).parts;
     return new Map(Object.entries(state).filter((entry): entry is [string, HostArray] => isHostArray(entry[1])));
   };
-  return { name: path, options, input: card.input, classes: card.classes, head: null, load };
+  return { name: path, options: made, input: card.input, classes: card.classes, head: null, load };
 }
 
 /** Keys without the prefix that DataParallel gives to all of them. */
