@@ -133,6 +133,7 @@ export default recipe({
     if (mode !== "finetune" && (args.freeze !== null || args.unfreeze > 0))
       throw new ManabiError(`--freeze and --unfreeze are for --mode finetune; this is ${mode}`);
     if (weights !== null) await findStart(model, weights);
+    if (mode === "finetune") trainedParts(await createModel(model), { mode, freeze: listed(args.freeze) }, 0);
     if (!knownDatasets.some(({ name }) => name === data)) await openSplits(data, { testFraction });
   },
 
