@@ -14,6 +14,7 @@ const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>
   "vit-cifar10": () => import("../../recipes/vit-cifar10.ts"),
   "cnn-vs-vit": () => import("../../recipes/cnn-vs-vit.ts"),
   simclr: () => import("../../recipes/simclr.ts"),
+  transfer: () => import("../../recipes/transfer.ts"),
   classify: () => import("../../recipes/classify.ts"),
 };
 

@@ -1,9 +1,11 @@
 /** Models by name, and weights for them. */
 export * from "./browser.ts";
 export {
+  describeWeights,
   findWeights,
   isTimmRepository,
   loadWeights,
+  loadWithNewHead,
   type Pretrained,
   type PretrainedOptions,
   pretrained,

@@ -45,7 +45,7 @@ export async function findWeights(name: string): Promise<Weights> {
 export const isTimmRepository = (name: string): boolean => /^timm\/[\w-]+\.[\w.-]+$/.test(name);
 
 /** `findWeights`, and repositories of timm, whose description is fetched. */
-async function describeWeights(name: string, options: AcquireOptions): Promise<Weights> {
+export async function describeWeights(name: string, options: AcquireOptions = {}): Promise<Weights> {
   if (!isTimmRepository(name)) return findWeights(name);
   return (await import("./weights/timm-repository.ts")).timmRepository(name, options);
 }
@@ -58,7 +58,8 @@ export async function loadWeights(name: string, options: AcquireOptions = {}): P
   return tensorsOf(await describeWeights(name, options), options);
 }
 
-async function tensorsOf({ manifest }: Weights, options: AcquireOptions): Promise<Map<string, HostArray>> {
+/** The tensors of weights that have been found. */
+export async function tensorsOf({ manifest }: Weights, options: AcquireOptions): Promise<Map<string, HostArray>> {
   const [file] = manifest.files;
   return readTensors(join(await acquire(manifest, options), file.name), { widen: true });
 }
@@ -80,13 +81,25 @@ export async function modelWith(
   { numClasses = weights.classes.length, seed = 0, options = {} }: PretrainedOptions = {},
 ): Promise<Layer> {
   const model = await createModel(weights.model, { ...weights.options, ...options, numClasses });
-  const values = new Map<string, HostArray | Tensor>(state);
-  if (numClasses !== weights.classes.length) {
-    const isHead = (key: string) => key.startsWith(`${weights.head}.`);
-    for (const key of [...values.keys()].filter(isHead)) values.delete(key);
-    initialize(model, seed, isHead);
-    for (const [key, value] of model.stateDict()) if (isHead(key)) values.set(key, value);
-  }
-  model.loadStateDict(values);
+  if (numClasses !== weights.classes.length) return loadWithNewHead(model, state, weights.head, seed).eval();
+  model.loadStateDict(state);
   return model.eval();
+}
+
+/**
+ * Gives a model the tensors of `state`, but for its head, the module of that key, which is drawn from `seed`; the head in
+ * `state` may have any form, or be missing. Throws with all other keys that are missing, extra or misshapen.
+ */
+export function loadWithNewHead(
+  model: Layer,
+  state: ReadonlyMap<string, HostArray>,
+  head: string,
+  seed: number,
+): Layer {
+  const isHead = (key: string) => key.startsWith(`${head}.`);
+  const values = new Map<string, HostArray | Tensor>([...state].filter(([key]) => !isHead(key)));
+  initialize(model, seed, isHead);
+  for (const [key, value] of model.stateDict()) if (isHead(key)) values.set(key, value);
+  model.loadStateDict(values);
+  return model;
 }

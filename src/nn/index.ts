@@ -4,6 +4,7 @@ export * from "./container.ts";
 export * from "./conv.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
+export { freeze, isBelow, type KeyMatch, type Trainable, trainable } from "./freeze.ts";
 export * as init from "./init.ts";
 export * from "./linear.ts";
 export {
@@ -22,4 +23,5 @@ export * from "./norm.ts";
 export * from "./padding.ts";
 export * from "./pool.ts";
 export * from "./recurrent.ts";
+export { allButLast, headOf, type Stage, stages } from "./stages.ts";
 export * from "./upsample.ts";

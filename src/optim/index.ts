@@ -1,5 +1,6 @@
 export { clipByNorm, clipByValue, globalNorm } from "./clip.ts";
 export { type Averageable, Ema, ema } from "./ema.ts";
+export { type LayerwiseOptions, layerwiseDecay } from "./layerwise.ts";
 export {
   noDecay,
   type Optimizable,

@@ -21,6 +21,9 @@ export interface ParamGroup {
   readonly weightDecay?: number;
   /** Factor on the learning rate. */
   readonly lrScale?: number;
+  /** Updates before the first one of these parameters (default 0). Until then they are frozen: their gradients may be
+   *  left out, and they stay as they are. Bias corrections of a rule count from there. */
+  readonly from?: number;
 }
 
 /** Biases and the parameters of normalization layers, all of which have at most one axis, without weight decay. */
@@ -44,8 +47,16 @@ interface Entry {
   readonly param: Variable;
   readonly slots: Readonly<Record<string, Variable>>;
   readonly weightDecay: number;
-  /** Position of its factor on the rate in the list of all different ones. */
-  readonly scale: number;
+  /** Position of its pace in the list of all different ones. */
+  readonly pace: number;
+  /** Whether it may be without a gradient. */
+  readonly waits: boolean;
+}
+
+/** What the scalars of a rule depend on besides the step. */
+interface Pace {
+  readonly lrScale: number;
+  readonly from: number;
 }
 
 /** The optimizer of `parameters` (a module, or variables by name) by a rule such as `sgd({ lr: 0.1 })`. */
@@ -65,28 +76,30 @@ export class Optimizer implements Stateful {
   readonly #options: OptimizerOptions;
   readonly #entries: readonly Entry[];
   readonly #schedule: Schedule;
-  /** The different factors on the rate. */
-  readonly #scales: readonly number[];
+  readonly #paces: readonly Pace[];
   readonly #dtype: DType;
   readonly #skipped = new SkippedUpdates();
   #step = 0;
 
   constructor(parameters: Optimizable, rule: Rule, options: OptimizerOptions) {
-    const scales: number[] = [];
+    const paces: Pace[] = [];
     this.#entries = namedVariables(parameters).map(([name, param]): Entry => {
       const group = options.groups?.find(({ match }) =>
         match instanceof RegExp ? match.test(name) : match(name, param),
       );
-      const { weightDecay = rule.weightDecay, lrScale = 1 } = group ?? {};
-      if (!scales.includes(lrScale)) scales.push(lrScale);
+      const { weightDecay = rule.weightDecay, lrScale = 1, from = 0 } = group ?? {};
+      if (!Number.isInteger(from) || from < 0)
+        throw new ManabiError(`optimizer: a group's "from" is ${from}; it must be an integer >= 0`);
+      const known = paces.findIndex((pace) => pace.lrScale === lrScale && pace.from === from);
+      const pace = known < 0 ? paces.push({ lrScale, from }) - 1 : known;
       const slots = rule.slots.map((slot) => [slot, filled(param, rule.initial ?? 0)]);
-      return { name, param, slots: Object.fromEntries(slots), weightDecay, scale: scales.indexOf(lrScale) };
+      return { name, param, slots: Object.fromEntries(slots), weightDecay, pace, waits: from > 0 };
     });
     if (this.#entries.length === 0) throw new ManabiError("optimizer: there are no parameters to optimize");
     this.rule = rule;
     this.#options = options;
     this.#schedule = asSchedule(rule.lr);
-    this.#scales = scales;
+    this.#paces = paces;
     this.#dtype = this.#entries.map(({ param }) => computeDType(param.dtype)).reduce(promote);
   }
 
@@ -104,7 +117,8 @@ export class Optimizer implements Stateful {
     return this.#options.scaler?.scale(loss) ?? loss;
   }
 
-  /** One step of the rule for every parameter. Inside of `jit` it becomes part of the program, else it is done now. */
+  /** One step of the rule for every parameter, but for those that wait (`ParamGroup.from`) and have no gradient. Inside
+   *  of `jit` it becomes part of the program, else it is done now. */
   update(grads: Gradients): void {
     const { rule } = this;
     const { scaler } = this.#options;
@@ -112,16 +126,17 @@ export class Optimizer implements Stateful {
     const own = this.#clip(unscaled);
     const set = (v: Variable, next: Tensor) => v.assign(finite ? where(finite, next, v.value) : next);
     const scalars = this.#scalars();
-    const next = this.#entries.map(({ name, param, slots, weightDecay, scale }) =>
+    const entries = this.#entries.filter(({ name }) => own.has(name));
+    const next = entries.map(({ name, param, slots, weightDecay, pace }) =>
       rule.step({
         p: param.value.cast(computeDType(param.dtype)),
         g: own.get(name) as Tensor,
         decay: weightDecay,
         slots: Object.fromEntries(Object.entries(slots).map(([slot, v]) => [slot, v.value])),
-        scalars: scalars(scale, computeDType(param.dtype)),
+        scalars: scalars(pace, computeDType(param.dtype)),
       }),
     );
-    this.#entries.forEach(({ param, slots }, i) => {
+    entries.forEach(({ param, slots }, i) => {
       set(param, next[i].p);
       for (const [slot, value] of Object.entries(next[i].slots)) set(slots[slot], value);
     });
@@ -132,7 +147,7 @@ export class Optimizer implements Stateful {
     // Outside of a trace the step is computed at once: left lazy, it would hang on the graphs of all steps before.
     if (!activeTrace())
       evaluate(
-        [this.#skipped.count, ...this.#entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)])].map(
+        [this.#skipped.count, ...entries.flatMap(({ param, slots }) => [param, ...Object.values(slots)])].map(
           (v) => v.cell.node,
         ),
       );
@@ -141,14 +156,15 @@ export class Optimizer implements Stateful {
   /** The gradients of this optimizer's parameters, those of 16 bits as f32. */
   #own(grads: Gradients): Gradients {
     return new Map(
-      this.#entries.map(({ name }) => {
+      this.#entries.flatMap(({ name, waits }) => {
         const g = grads.get(name);
+        if (!g && waits) return [];
         if (!g)
           throw new ManabiError(
             `optimizer: no gradient for parameter "${name}"; pass the gradients of the module that the optimizer was made ` +
               `for (these have ${[...grads.keys()].slice(0, 3).join(", ") || "none"}, ..)`,
           );
-        return [name, g.cast(computeDType(g.dtype))];
+        return [[name, g.cast(computeDType(g.dtype))]];
       }),
     );
   }
@@ -159,27 +175,31 @@ export class Optimizer implements Stateful {
     return clipNorm === undefined ? clamped : clipByNorm(clamped, clipNorm)[0];
   }
 
-  /** The rule's scalars of this step, by factor on the rate and dtype: one small host-fed table, with a row for
-   *  every count of skipped updates that there may be. */
-  #scalars(): (scale: number, dtype: DType) => Record<string, Tensor> {
+  /** The rule's scalars of this step, by pace and dtype: one small host-fed table, with a row for every count of skipped
+   *  updates that there may be. */
+  #scalars(): (pace: number, dtype: DType) => Record<string, Tensor> {
     const names = Object.keys(this.rule.scalars(1, 0));
-    const width = this.#scales.length * names.length;
+    const width = this.#paces.length * names.length;
     const rows = this.#options.scaler ? this.#skipped.candidates : 1;
     let least = 0;
     const table = hostValues({ shape: rows === 1 ? [width] : [rows, width], dtype: this.#dtype }, () => {
       if (this.#options.scaler) least = this.#skipped.least(this.#step);
       const lr = this.#schedule(this.#step++);
       // The schedule follows the course of training, the rule's corrections the updates that were done.
-      const done = Array.from({ length: rows }, (_, row) => Math.max(1, this.#step - least - row));
+      const done = Array.from({ length: rows }, (_, row) => this.#step - least - row);
       return storeValues(
-        done.flatMap((t) => this.#scales.flatMap((s) => Object.values(this.rule.scalars(t, lr * s)))),
+        done.flatMap((t) =>
+          this.#paces.flatMap(({ lrScale, from }) =>
+            Object.values(this.rule.scalars(Math.max(1, t - from), lr * lrScale)),
+          ),
+        ),
         this.#dtype,
       );
     });
     const row = () => this.#skipped.count.sub(hostValues({ shape: [], dtype: "i32" }, () => Int32Array.of(least)));
     const values = rows === 1 ? table : table.take(row());
-    return (scale, dtype) =>
-      Object.fromEntries(names.map((name, i) => [name, values.select(0, scale * names.length + i).cast(dtype)]));
+    return (pace, dtype) =>
+      Object.fromEntries(names.map((name, i) => [name, values.select(0, pace * names.length + i).cast(dtype)]));
   }
 
   /** Step count, slots by parameter, and the scaler if there is one; the parameters are the model's state. */

@@ -1,6 +1,7 @@
 import { ManabiError } from "../core/errors.ts";
 import type { DataLoader } from "../data/loader.ts";
 import type { Layer } from "../nn/container.ts";
+import { inEvalMode } from "../nn/module.ts";
 import { jit } from "../ops/jit.ts";
 import { fromHost, type Tensor } from "../ops/tensor.ts";
 import { ConfusionMatrix } from "./metrics.ts";
@@ -41,20 +42,16 @@ export interface EvaluateOptions {
 
 const forwards = new WeakMap<Layer, (x: Tensor) => Tensor>();
 
-/** Logits of a batch in evaluation mode, compiled once for a model and a shape: f32 [b, c, h, w] -> [b, classes]. */
+/** Logits of a batch in evaluation mode, compiled once for a model and a shape: f32 [b, c, h, w] -> [b, classes]. Each
+ *  module has its own mode back afterwards, frozen ones too. */
 export function predictLogits(model: Layer, images: Tensor): Tensor {
   let forward = forwards.get(model);
   if (!forward) {
     forward = jit((x: Tensor) => model.forward(x));
     forwards.set(model, forward);
   }
-  const { training } = model;
-  model.eval();
-  try {
-    return forward(images);
-  } finally {
-    model.train(training);
-  }
+  const compiled = forward;
+  return inEvalMode(model, () => compiled(images));
 }
 
 /** Runs a classifier (images f32 [b, c, h, w] -> logits [b, classes]) over a loader without shuffling, transforms that draw at random, or soft labels. */

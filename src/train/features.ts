@@ -2,7 +2,8 @@ import { ManabiError } from "../core/errors.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { DataLoader } from "../data/loader.ts";
 import type { Layer } from "../nn/container.ts";
-import { fromHost } from "../ops/tensor.ts";
+import { Module } from "../nn/module.ts";
+import { fromHost, type Tensor } from "../ops/tensor.ts";
 import { predictLogits } from "./evaluate.ts";
 import type { Output } from "./output.ts";
 
@@ -63,4 +64,47 @@ export async function extractFeatures(
     at += row.length;
   }
   return new FeatureDataset(all, Int32Array.from(labels), classes);
+}
+
+/** A model up to its head: images -> what the head is given. It shares the model's variables. */
+class Trunk extends Module {
+  readonly model: Layer;
+  readonly #head: Layer;
+
+  constructor(model: Layer, head: Layer) {
+    super();
+    this.model = model;
+    this.#head = head;
+  }
+
+  forward(x: Tensor): Tensor {
+    const head = this.#head;
+    const calls: { readonly given: Tensor; readonly made: Tensor }[] = [];
+    const value = (given: Tensor): Tensor => {
+      const made: Tensor = Object.getPrototypeOf(head).forward.call(head, given);
+      calls.push({ given, made });
+      return made;
+    };
+    Object.defineProperty(head, "forward", { configurable: true, value });
+    try {
+      const out = this.model.forward(x);
+      if (calls.length === 1 && calls[0].made === out) return calls[0].given;
+    } finally {
+      Reflect.deleteProperty(head, "forward");
+    }
+    throw new ManabiError(
+      `${this.model.constructor.name}: its output is not what its head ${head.constructor.name} returns, so the head cannot be trained on features alone`,
+    );
+  }
+}
+
+/**
+ * A model in two parts: `head`, its own module of that key, and `trunk`, what comes before it, such that
+ * `head.forward(trunk.forward(x))` is `model.forward(x)`. A head that is trained on the features of its trunk is that of
+ * the model. Throws where the model does something with what its head returns.
+ */
+export function splitHead(model: Layer, key: string): { readonly trunk: Layer; readonly head: Layer } {
+  const head = [...model.namedModules()].find(([name]) => name === key)?.[1] as Layer | undefined;
+  if (!head) throw new ManabiError(`${model.constructor.name}: there is no module "${key}"`);
+  return { trunk: new Trunk(model, head), head };
 }

@@ -31,7 +31,7 @@ export {
   predictLogits,
   topClasses,
 } from "./evaluate.ts";
-export { extractFeatures, FeatureDataset } from "./features.ts";
+export { extractFeatures, FeatureDataset, splitHead } from "./features.ts";
 export { fetchProgress } from "./fetching.ts";
 export {
   accuracy,
@@ -86,3 +86,14 @@ export {
   readRun,
 } from "./runs.ts";
 export { type Part, savedNumbers } from "./state.ts";
+export {
+  findStart,
+  inputAt,
+  type StartingWeights,
+  type StartOptions,
+  scalingOf,
+  startModel,
+  type TrainedPartsOptions,
+  type TransferMode,
+  trainedParts,
+} from "./transfer.ts";

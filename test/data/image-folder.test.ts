@@ -3,9 +3,24 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { crc32, deflateSync } from "node:zlib";
 import sharp, { type Sharp } from "sharp";
 import type { HostArray } from "../../src/core/dtype.ts";
-import { DataLoader, decodeImage, imageFolder, normalize, resize, type Skipped } from "../../src/data/index.ts";
+import {
+  centerCrop,
+  DataLoader,
+  decodeImage,
+  horizontalFlip,
+  imageFolder,
+  normalize,
+  randomCrop,
+  randomResizedCrop,
+  resize,
+  type Skipped,
+  subset,
+  type Transform,
+  toFloat,
+} from "../../src/data/index.ts";
 
 let root = "";
 beforeEach(async () => {
@@ -71,6 +86,82 @@ test("EXIF orientation is honoured", async () => {
   );
   const mirrored = await decodeImage(await halves().withMetadata({ orientation: 2 }).png().toBuffer());
   assert.deepEqual(pixel(mirrored, 0, 0), [0, 0, 255]);
+});
+
+/** The bytes of a PNG of one scanline `row` (filter byte first) that claims to be as large as told. */
+function png(width: number, height: number, depth: 8 | 16, colour: 0 | 2, row: readonly number[]): Buffer {
+  const chunk = (type: string, data: Uint8Array) => {
+    const named = Buffer.concat([Buffer.from(type), data]);
+    const out = Buffer.alloc(named.length + 8);
+    out.writeUInt32BE(data.length);
+    out.set(named, 4);
+    out.writeUInt32BE(crc32(named), named.length + 4);
+    return out;
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width);
+  header.writeUInt32BE(height, 4);
+  header.set([depth, colour], 8);
+  const parts = [chunk("IHDR", header), chunk("IDAT", deflateSync(Buffer.from(row))), chunk("IEND", Buffer.alloc(0))];
+  return Buffer.concat([Buffer.of(137, 80, 78, 71, 13, 10, 26, 10), ...parts]);
+}
+
+test("16 bits a channel become the upper 8, of grey and of colour", async () => {
+  const grey = await decodeImage(png(3, 1, 16, 0, [0, 0x80, 0x00, 0xff, 0xff, 0x12, 0x34]));
+  assert.deepEqual([...grey.data], [128, 128, 128, 255, 255, 255, 18, 18, 18]);
+  const colour = await decodeImage(png(1, 1, 16, 2, [0, 0x80, 0x00, 0xff, 0xff, 0x12, 0x34]));
+  assert.deepEqual([...colour.data], [128, 255, 18]);
+});
+
+test("a rotated JPEG is upright before it is resized", async () => {
+  const jpeg = await halves().withMetadata({ orientation: 6 }).jpeg({ quality: 100, chromaSubsampling: "4:4:4" });
+  await put("a/1.jpg", await jpeg.toBuffer());
+  const { train } = await imageFolder(root, { testFraction: 0 });
+  const loader = new DataLoader(train, { batchSize: 1, workers: 0, transforms: [resize([6, 4]), toFloat()] });
+  const [{ data }] = (await loader.batches(0).next()).value as HostArray[];
+  const red = (y: number) => data[4 * y + 1];
+  assert.ok(red(0) > 0.9 && red(5) < 0.1, `${red(0)} above, ${red(5)} below`);
+});
+
+test("one pixel becomes an image of its colour, whatever is done to it", async () => {
+  await put("a/1.png", png(1, 1, 8, 2, [0, 10, 20, 30]));
+  const { train } = await imageFolder(root, { testFraction: 0 });
+  const ways: Transform[][] = [
+    [resize(20), centerCrop(16)],
+    [randomResizedCrop(16), horizontalFlip()],
+    [resize([16, 16]), randomCrop(16)],
+  ];
+  for (const way of ways) {
+    const loader = new DataLoader(train, { batchSize: 1, workers: 0, transforms: [...way, toFloat()] });
+    const [{ shape, data }] = (await loader.batches(0).next()).value as HostArray[];
+    assert.deepEqual(shape, [1, 3, 16, 16]);
+    assert.ok(data.every((v, i) => Math.abs(255 * v - 10 * (1 + Math.floor(i / 256))) < 1e-3));
+  }
+});
+
+test("a picture of 20,000 x 20,000 pixels, and one too narrow to be resized, are refused by name", async () => {
+  const size = 20_000;
+  await put("a/bomb.png", png(size, size, 8, 2, [0]));
+  const strict = (await imageFolder(root, { testFraction: 0 })).train;
+  await assert.rejects(
+    async () => strict.get(0),
+    /a\/bomb\.png: cannot be decoded \(it is 20000 x 20000 pixels, and the limit is 268435456 in all; make it smaller\); remove it/,
+  );
+  const skipped: Skipped[] = [];
+  const { train } = await imageFolder(root, { testFraction: 0, onError: "skip" });
+  const lenient = new DataLoader(train, { batchSize: 1, workers: 0, onSkip: (one) => skipped.push(one) });
+  assert.equal((await lenient.batches(0).next()).done, true);
+  assert.match(skipped[0].reason, /bomb\.png.*20000 x 20000/);
+
+  const line = { create: { width: size, height: 1, channels: 3, background: "red" } } as const;
+  await put("b/line.png", await sharp(line).png().toBuffer());
+  const narrow = new DataLoader(subset((await imageFolder(root, { testFraction: 0 })).train, [1]), {
+    ...{ batchSize: 1, workers: 0, transforms: [resize(256), centerCrop(224)] },
+  });
+  await assert.rejects(
+    async () => narrow.batches(0).next(),
+    /b\/line\.png: resize: a picture of 20000 x 1 pixels would become 5120000 x 256; it is too narrow/,
+  );
 });
 
 test("class folders: sorted names, nested files, foreign files ignored, a seeded split of every class", async () => {

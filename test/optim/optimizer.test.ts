@@ -233,3 +233,21 @@ test("wrong parameters, gradients and states are named", async () => {
   assert.throws(() => small.restore(state), /"slots\/fc.weight\/m" is f32\[3,4\] in the state, f32\[\] here/);
   assert.equal(opt.step, 0);
 });
+
+test("parameters that begin later stay until then, and are then updated as if training had just begun", () => {
+  for (const rule of [adam({ lr: 0.05 }), sgd({ lr: 0.05, momentum: 0.9, dampening: 0.5 })]) {
+    const [late, fresh] = [new Problem(), new Problem()];
+    const opt = optimizer(late, rule, { groups: [{ match: /weight/, from: 3 }] });
+    const before = late.values();
+    for (let i = 0; i < 3; i++) opt.update(new Map([...late.gradients()].filter(([name]) => name !== "fc.weight")));
+    assert.deepEqual(late.weight.value.dataSync(), fresh.weight.value.dataSync());
+    assert.notDeepEqual(late.values(), before);
+    late.bias.assign(fresh.bias.value);
+    opt.update(late.gradients());
+    optimizer(fresh, rule).update(fresh.gradients());
+    assert.deepEqual(late.weight.value.dataSync(), fresh.weight.value.dataSync());
+    assert.throws(() => opt.update(new Map()), /no gradient for parameter "fc.bias"/);
+  }
+  const from = 1.5;
+  assert.throws(() => optimizer(new Problem(), sgd({ lr: 1 }), { groups: [{ match: /./, from }] }), /"from" is 1.5/);
+});

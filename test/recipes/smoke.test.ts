@@ -6,9 +6,12 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadRecipe, recipeNames } from "../../src/cli/recipes.ts";
 import { findDataset, reportDataset } from "../../src/data/index.ts";
+import { writeSafetensors } from "../../src/io/index.ts";
+import { createModel } from "../../src/models/index.ts";
+import { initialize } from "../../src/nn/index.ts";
 import { checkArgs, readRunRecord } from "../../src/train/index.ts";
 import { cli } from "../cli/cli.ts";
-import { writeStripeIdx } from "../support/pictures.ts";
+import { writeStripeFolder, writeStripeIdx } from "../support/pictures.ts";
 
 let root: string;
 before(async () => {
@@ -55,6 +58,55 @@ test("every way to learn from few labels runs", async () => {
     assert.match(text, new RegExp(`\\| ${name}: .* \\| \\d+\\.\\d\\d % \\|`), name);
   const { step, epoch } = await readRunRecord(out);
   assert.deepEqual([step, epoch], [32, 8]);
+});
+
+/** A file of weights for mnist_resnet that nobody has trained. */
+async function weightsFile(inChannels: number): Promise<string> {
+  const path = join(root, `weights-${inChannels}.safetensors`);
+  const model = initialize(await createModel("mnist_resnet", { inChannels }), 3);
+  const state = await Promise.all([...model.stateDict()].map(async ([key, t]) => [key, await t.host()] as const));
+  await writeSafetensors(path, new Map(state));
+  return path;
+}
+
+test("transfer compares its three modes", async () => {
+  const [data, out] = [join(root, "for-transfer"), join(root, "transfer")];
+  await writeStripeIdx(data, 60, 30, 16);
+  const words = ["--data", data, "--model", "mnist_resnet", "--weights", await weightsFile(1), "--image-size", "16"];
+  const { code, err, out: text } = await cli("train", "transfer", "--smoke", ...words, "--out", out);
+  assert.equal(code, 0, err);
+  for (const mode of ["features", "finetune", "scratch"])
+    assert.match(text, new RegExp(`\\| ${mode} \\| \\d+ \\| \\d+\\.\\d \\| \\d+\\.\\d\\d % \\|`), mode);
+  const { status, epoch } = await readRunRecord(out);
+  assert.deepEqual([status, epoch], ["done", 4]);
+});
+
+test("a classifier that began with weights predicts from its checkpoint alone", async () => {
+  const [data, out] = [join(root, "pictures"), join(root, "from-weights")];
+  await writeStripeFolder(data, 10);
+  const start = ["--data", data, "--model", "mnist_resnet", "--weights", await weightsFile(3), "--image-size", "16"];
+  const trained = await cli("train", ...start, "--mode", "features", "--epochs", "4", "--out", out);
+  assert.equal(trained.code, 0, trained.err);
+  const { code, err, out: text } = await cli("predict", out, join(data, "down", "0.png"), "--json");
+  assert.equal(code, 0, err);
+  assert.ok(text.includes("down") && text.includes("slanted"), text);
+  // Its checkpoint is a file of weights for the next training.
+  const best = join(out, "checkpoints", "best.safetensors");
+  const next = ["--data", data, "--model", "mnist_resnet", "--weights", best, "--epochs", "1"];
+  const again = await cli("train", ...next, "--freeze", "conv1,bn1", "--out", join(root, "again"));
+  assert.equal(again.code, 0, again.err);
+});
+
+test("options of transfer that contradict each other are refused before a run is made", async () => {
+  const data = join(root, "refused");
+  await writeStripeFolder(data, 4);
+  const refused = async (...words: string[]) => (await cli("train", "--data", data, ...words)).err;
+  assert.match(await refused("--mode", "features"), /--mode features starts from weights; give some with --weights/);
+  assert.match(await refused("--freeze", "conv1"), /--freeze and --unfreeze are for --mode finetune; this is scratch/);
+  assert.match(await refused("--model", "vgg16", "--weights", "imagenet"), /no published weights of vgg16/);
+  assert.match(await refused("--weights", "no.pth"), /no\.pth: there is no such file/);
+  const weights = ["--weights", await weightsFile(3), "--model", "mnist_resnet"];
+  assert.match(await refused(...weights, "--freeze", "layr1"), /unknown part of ResNet "layr1"; did you mean layer1/);
 });
 
 test("FixMatch learns what labels alone do not tell", async () => {

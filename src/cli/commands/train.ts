@@ -102,6 +102,7 @@ Examples:
   manabi train mnist-resnet
   manabi train mnist-resnet --epochs 2 --lr 0.05 --out runs/quick
   manabi train --data photos --model resnet18 --epochs 20
+  manabi train --data photos --model resnet50 --weights imagenet --mode features
   manabi train --data cifar10 --model resnet18
   manabi train --resume runs/quick
   manabi train mnist-resnet --help

@@ -23,9 +23,17 @@ const onRaster =
     throw new ManabiError(`${transform.op}: works on u8 pixels; put it before toFloat and normalize`);
   };
 
+/** A narrow picture, resized by its shorter side, is not larger than this; ordinary ones are far from it. */
+const mostPixels = 2 ** 26;
+
 const rules: { readonly [Name in Transform["op"]]: Rule<Op<Name>> } = {
   resize: onRaster((image, { size, interpolation }) => {
     const [h, w] = typeof size === "number" ? shorterSide(image.height, image.width, size) : size;
+    if (h * w > mostPixels)
+      throw new ManabiError(
+        `resize: a picture of ${image.width} x ${image.height} pixels would become ${w} x ${h}; it is too narrow to be ` +
+          "resized by its shorter side: cut it, or give both sides",
+      );
     return resize(image, h, w, interpolation);
   }),
   centerCrop: onRaster((image, { size }) => centerCrop(image, size[0], size[1])),
