@@ -25,6 +25,14 @@ export type Classify = (dataset: Dataset) => Promise<Float32Array>;
 
 const rounds = 4;
 
+/** Each round is a whole training: without images that have no label a step costs a fifth. Of `times` steps one is told. */
+function everyFew(times: number, onStep: OnStep): OnStep {
+  let count = 0;
+  return async (loss, lr) => {
+    if (++count % times === 0) await onStep(loss, lr);
+  };
+}
+
 /** The labelled images and those whose label was guessed. */
 class Pool {
   readonly indices: number[];
@@ -84,7 +92,7 @@ export const classifier =
 
 /** Each round trains a new model on all labels there are, and takes the guesses above the threshold as labels. */
 async function selfTraining(task: Task, schedule: Schedule, seed: number, onStep: OnStep): Promise<Classify> {
-  const part = { ...schedule, steps: Math.ceil(schedule.steps / rounds) };
+  const tell = everyFew(rounds, onStep);
   const make = () => smallResNet(task.form);
   let classify: Classify | null = null;
   for (let round = 0; round < rounds; round++) {
@@ -93,7 +101,7 @@ async function selfTraining(task: Task, schedule: Schedule, seed: number, onStep
       const guesses = guessesOf(await classify(task.train), task.train.classes.length);
       pool.add(guesses.filter(({ probability }) => probability >= schedule.threshold));
     }
-    const model = await trainSupervised(make, pool.dataset(task), task, part, seed + round, onStep);
+    const model = await trainSupervised(make, pool.dataset(task), task, schedule, seed + round, tell);
     classify = classifier(model, task);
   }
   return classify as Classify;
@@ -120,7 +128,7 @@ const half =
  * other one. Their answers are multiplied.
  */
 async function coTraining(task: Task, schedule: Schedule, seed: number, onStep: OnStep): Promise<Classify> {
-  const part = { ...schedule, steps: Math.ceil(schedule.steps / rounds / 2) };
+  const tell = everyFew(2 * rounds, onStep);
   const classes = task.train.classes.length;
   const [height, width, channels] = task.form.imageShape;
   const form = { ...task.form, imageShape: [height, width >> 1, channels] as const };
@@ -131,7 +139,14 @@ async function coTraining(task: Task, schedule: Schedule, seed: number, onStep: 
     const made: Classify[] = [];
     for (const side of [0, 1] as const) {
       const data = half(side)(pools[side].dataset(task));
-      const model = await trainSupervised(() => smallResNet(form), data, halves, part, seed + 2 * round + side, onStep);
+      const model = await trainSupervised(
+        () => smallResNet(form),
+        data,
+        halves,
+        schedule,
+        seed + 2 * round + side,
+        tell,
+      );
       made.push(classifier(model, halves, half(side)));
     }
     classify = made;

@@ -86,12 +86,12 @@ async function* endless(loader: DataLoader): AsyncGenerator<Tensor[], void, void
   for (let epoch = 0; ; epoch++) yield* loader.epoch(epoch);
 }
 
-/** Moves the parameters of `teacher` towards those of `model`: keeps `decay` of each. */
-function follow(teacher: Layer, model: Layer, decay: number): void {
+/** Moves the parameters of `teacher` towards those of `model`: keeps the share `kept` of each. */
+function follow(teacher: Layer, model: Layer, kept: Tensor): void {
   const own = model.variables();
   for (const [name, average] of teacher.namedParameters()) {
     const value = own.get(name);
-    if (value) average.assign(average.mul(decay).add(value.mul(1 - decay)));
+    if (value) average.assign(value.value.add(average.sub(value).mul(kept)));
   }
 }
 
@@ -120,11 +120,11 @@ export async function trainModel(
   const opt = optimizer(model, sgd({ lr: oneCycle(lr, steps), momentum: 0.9, nesterov: true, weightDecay: 5e-4 }), {
     groups: [noDecay],
   });
-  const step = jit((x: Tensor, labels: Tensor, first: Tensor, second: Tensor, ramp: Tensor) => {
+  const step = jit((x: Tensor, labels: Tensor, first: Tensor, second: Tensor, ramp: Tensor, kept: Tensor) => {
     const all = { teacher, x, labels, first, second, ramp, weight, threshold };
     const [value, grads] = valueAndGrad(model, (m) => loss({ ...all, model: m }));
     opt.update(grads);
-    if (teacher) follow(teacher, model, 0.99);
+    if (teacher) follow(teacher, model, kept);
     return value;
   });
   const pairs = views ? endless(unseen) : null;
@@ -135,7 +135,9 @@ export async function trainModel(
     const [first, second] = pairs ? ((await pairs.next()).value as Tensor[]) : [x, x];
     // Laine and Aila 2016: exp(-5 (1 - t)^2) over the first third.
     const ramp = Math.exp(-5 * (1 - Math.min(1, (3 * i) / steps)) ** 2);
-    await onStep(step(x, labels, first, second, tensor(ramp)), opt.lr);
+    // At first the average forgets fast, or the teacher would be what nobody has trained yet.
+    const kept = Math.min(0.99, 1 - 1 / (i + 1));
+    await onStep(step(x, labels, first, second, tensor(ramp), tensor(kept)), opt.lr);
   }
   await Promise.all([seen.close(), unseen.close()]);
   return teacher ?? model;
