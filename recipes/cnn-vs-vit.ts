@@ -10,7 +10,9 @@ import { evaluateClassifier, float, int, recipe, savedNumbers } from "manabi/tra
  *  together and that it does not matter where things are; the transformer has to learn that from data (Dosovitskiy et al.
  *  2020, section 4.3).
  *
- *      manabi train cnn-vs-vit */
+ *      manabi train cnn-vs-vit
+ *
+ *  Not measured yet at this size. */
 export default recipe({
   title: "CNN and ViT as data grow",
   args: {

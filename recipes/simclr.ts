@@ -42,7 +42,9 @@ import {
  *  come from one image. A linear classifier on the frozen features is compared with one on the features of the same
  *  network before training, and a picture shows the nearest neighbours of a few test images.
  *
- *      manabi train simclr */
+ *      manabi train simclr
+ *
+ *  Not measured yet at this size. */
 export default recipe({
   title: "SimCLR on CIFAR-10",
   args: {
