@@ -33,7 +33,7 @@ export function findThreadHost(): ThreadHost | null {
 
 function nodeHost(process: Required<NodeModules>): ThreadHost {
   const { Worker } = process.getBuiltinModule("node:worker_threads") as typeof import("node:worker_threads");
-  const { availableParallelism } = process.getBuiltinModule("node:os") as unknown as typeof import("node:os");
+  const { availableParallelism } = process.getBuiltinModule("node:os");
   const program = workerProgram("require('node:worker_threads').workerData");
   return {
     processors: availableParallelism(),
