@@ -20,6 +20,7 @@ const layers = [
   ["index.ts"], // the entry point "manabi", which models see as users do
   ["models", "onnx", "browser.ts"],
   ["train"],
+  ["explain"],
   ["recipes", "bench"],
   ["cli"],
 ];

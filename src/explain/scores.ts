@@ -1,0 +1,72 @@
+import { ManabiError, showShape } from "../core/errors.ts";
+import { Tensor } from "../ops/tensor.ts";
+
+/** What is explained where gradients are needed: a batch [n, ...] -> scores [n, k], such as logits. */
+export type ScoreFunction = (batch: Tensor) => Tensor;
+
+/** Scores of n examples as a function gives them: a tensor [n, k] or [n], or n rows of k numbers. */
+export type Scores = Tensor | readonly ArrayLike<number>[];
+
+/** What is explained where scores are enough: any function that scores many examples in one call. `Batch` is a tensor
+ *  [n, ...] for images and tables, a list of n texts for texts. */
+export type BlackBox<Batch = Tensor> = (batch: Batch) => Scores | Promise<Scores>;
+
+/** What of the scores is explained: a class, or any number made of one example's scores. */
+export type Target = number | ((scores: ArrayLike<number>) => number);
+
+/** How methods that ask a black box often do so. */
+export interface SamplingOptions {
+  /** Examples per call of the black box. */
+  readonly batchSize?: number;
+  /** The same seed gives the same explanation. */
+  readonly seed?: number;
+  /** Told after each call how many of all examples have been scored. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Ends the sampling with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** The target's score of each of `count` examples. Throws where the scores are not `count` rows of finite numbers, or
+ *  have no such class. */
+export async function readTarget(scores: Scores, count: number, target: Target): Promise<Float64Array<ArrayBuffer>> {
+  const { columns, data } = await readScores(scores, count);
+  const read = typeof target === "number" ? column(target, columns) : target;
+  const values = Float64Array.from({ length: count }, (_, i) => read(data.subarray(i * columns, (i + 1) * columns)));
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0)
+    throw new ManabiError(
+      `scores: that of example ${bad} is ${values[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
+    );
+  return values;
+}
+
+function column(target: number, columns: number): (row: ArrayLike<number>) => number {
+  if (Number.isInteger(target) && target >= 0 && target < columns) return (row) => row[target];
+  throw new ManabiError(`target: there is no class ${target}; the scores have ${columns} (0 to ${columns - 1})`);
+}
+
+/** Scores as a matrix [count, columns]. */
+export async function readScores(
+  scores: Scores,
+  count: number,
+): Promise<{ readonly columns: number; readonly data: Float64Array<ArrayBuffer> }> {
+  if (scores instanceof Tensor) {
+    if (scores.rank < 1 || scores.rank > 2 || scores.shape[0] !== count)
+      throw new ManabiError(
+        `scores: expected [${count}, classes] for ${count} examples, the function returned ${showShape(scores.shape)}`,
+      );
+    return { columns: scores.shape[1] ?? 1, data: Float64Array.from(await scores.data(), Number) };
+  }
+  const columns = scores[0]?.length ?? 0;
+  if (scores.length !== count || columns === 0)
+    throw new ManabiError(
+      `scores: expected a row for each of ${count} examples, the function returned ${scores.length} rows of ${columns}`,
+    );
+  const data = new Float64Array(count * columns);
+  for (const [i, row] of scores.entries()) {
+    if (row.length !== columns)
+      throw new ManabiError(`scores: row ${i} has ${row.length} numbers, row 0 has ${columns}; all need as many`);
+    data.set(row, i * columns);
+  }
+  return { columns, data };
+}
