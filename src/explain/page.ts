@@ -1,8 +1,8 @@
 import { basename } from "node:path";
-import { dataUri, html, type Markup } from "../train/report/markup.ts";
-import { percent } from "../train/report/format.ts";
 import { lineDiagram } from "../train/report/chart.ts";
 import { type PageSection, sectionedDocument } from "../train/report/document.ts";
+import { percent } from "../train/report/format.ts";
+import { dataUri, html, type Markup } from "../train/report/markup.ts";
 import { pngSize } from "../train/report/png.ts";
 import { scrolling } from "../train/report/sections.ts";
 import { type ColourMap, colourGradient } from "./draw.ts";
@@ -62,14 +62,21 @@ export function renderExplanations({ model, command, version, pictures }: Explan
 <pre tabindex="0" aria-label="Command"><code>${command}</code></pre>`;
   const methods = new Map(pictures.flatMap(({ classes }) => classes.flatMap((c) => c.methods.map((m) => [m.name, m]))));
   const sections: PageSection[] = [
-    ...pictures.map((picture, i) => ({ id: `picture-${i}`, title: basename(picture.path), body: pictureBody(picture, i) })),
+    ...pictures.map((picture, i) => ({
+      id: `picture-${i}`,
+      title: basename(picture.path),
+      body: pictureBody(picture, i),
+    })),
     { id: "methods", title: "The methods", body: methodTable([...methods.values()]) },
   ];
   return sectionedDocument(title, version, header, sections);
 }
 
 function pictureBody({ png, predictions, classes, path }: ShownPicture, index: number): Markup {
-  const said = predictions.map(({ label, probability }) => html`<tr><th scope="row">${label}</th><td class="number">${percent(probability, 1)}</td></tr>\n`);
+  const said = predictions.map(
+    ({ label, probability }) =>
+      html`<tr><th scope="row">${label}</th><td class="number">${percent(probability, 1)}</td></tr>\n`,
+  );
   return html`<div class="input">${image(png, `${basename(path)} as the model sees it`)}<div>
 <h3>What the model says</h3><table>${said}</table></div></div>
 ${classes.map((shown, c) => classBody(shown, `${index}-${c}`))}`;
@@ -106,7 +113,9 @@ function factTable(methods: readonly ShownMethod[]): Markup {
     html`<table>
 <thead><tr><th scope="col">method</th>${labels.map((label) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead>
 <tbody>${methods.map(
-      (method) => html`<tr><th scope="row">${method.title}</th>${labels.map((label) => html`<td class="number">${cell(method, label)}</td>`)}</tr>
+      (
+        method,
+      ) => html`<tr><th scope="row">${method.title}</th>${labels.map((label) => html`<td class="number">${cell(method, label)}</td>`)}</tr>
 `,
     )}</tbody></table>`,
   );
