@@ -17,11 +17,38 @@ export {
   type BlackBox,
   readScores,
   readTarget,
+  readTargets,
   type SamplingOptions,
   type ScoreFunction,
   type Scores,
+  type ScoreTable,
   type Target,
 } from "./scores.ts";
+export type { ShapOptions } from "./shap/coalitions.ts";
+export { deepShap } from "./shap/deep.ts";
+export { exactShap } from "./shap/exact.ts";
+export { type GradientShapOptions, gradientShap } from "./shap/gradient.ts";
+export { type KernelShapOptions, kernelShap } from "./shap/kernel.ts";
+export { type LinearModel, type LinearShapOptions, linearShap } from "./shap/linear.ts";
+export {
+  type ImageMaskerOptions,
+  imageMasker,
+  type MaskedRows,
+  type Masker,
+  type RegionMap,
+  type TableMaskerOptions,
+  tableMasker,
+  type WordMaskerOptions,
+  wordMasker,
+} from "./shap/masker.ts";
+export type { NetworkShapOptions } from "./shap/network.ts";
+export { type PermutationShapOptions, permutationShap } from "./shap/permutation.ts";
+export type { ShapValues } from "./shap/shap-values.ts";
+export { type TreeShapOptions, treeShap } from "./shap/tree-shap.ts";
+export { predictTrees, type Tree, type TreeEnsemble, withCover } from "./shap/trees/ensemble.ts";
+export { type EnsembleArrays, type TreeArrays, treesFromArrays } from "./shap/trees/read-arrays.ts";
+export { treesFromLightgbm, treesFromXgboost, type XgboostOptions } from "./shap/trees/read-boosted.ts";
+export { type MlForestOptions, treesFromMlForest } from "./shap/trees/read-ml-forest.ts";
 export {
   type Canvas,
   type RandomOrderOptions,

@@ -29,15 +29,38 @@ export interface SamplingOptions {
 /** The target's score of each of `count` examples. Throws where the scores are not `count` rows of finite numbers, or
  *  have no such class. */
 export async function readTarget(scores: Scores, count: number, target: Target): Promise<Float64Array<ArrayBuffer>> {
+  return (await readTargets(scores, count, [target])).data;
+}
+
+/** The scores of several targets, of every class where none are named: [count, targets]. Throws as `readTarget`. */
+export async function readTargets(
+  scores: Scores,
+  count: number,
+  targets: readonly Target[] | undefined,
+): Promise<ScoreTable> {
   const { columns, data } = await readScores(scores, count);
-  const read = typeof target === "number" ? column(target, columns) : target;
-  const values = Float64Array.from({ length: count }, (_, i) => read(data.subarray(i * columns, (i + 1) * columns)));
-  const bad = values.findIndex((value) => !Number.isFinite(value));
+  const table = targets ? chosen(data, count, columns, targets) : { columns, data };
+  const bad = table.data.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0)
     throw new ManabiError(
-      `scores: that of example ${bad} is ${values[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
+      `scores: that of example ${Math.floor(bad / table.columns)} is ${table.data[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
     );
-  return values;
+  return table;
+}
+
+function chosen(
+  data: Float64Array<ArrayBuffer>,
+  count: number,
+  columns: number,
+  targets: readonly Target[],
+): ScoreTable {
+  const readers = targets.map((target) => (typeof target === "number" ? column(target, columns) : target));
+  const values = new Float64Array(count * readers.length);
+  for (let i = 0; i < count; i++) {
+    const row = data.subarray(i * columns, (i + 1) * columns);
+    for (const [t, read] of readers.entries()) values[i * readers.length + t] = read(row);
+  }
+  return { columns: readers.length, data: values };
 }
 
 function column(target: number, columns: number): (row: ArrayLike<number>) => number {
@@ -45,11 +68,14 @@ function column(target: number, columns: number): (row: ArrayLike<number>) => nu
   throw new ManabiError(`target: there is no class ${target}; the scores have ${columns} (0 to ${columns - 1})`);
 }
 
+/** A row of numbers for each example: [examples, columns]. */
+export interface ScoreTable {
+  readonly columns: number;
+  readonly data: Float64Array<ArrayBuffer>;
+}
+
 /** Scores as a matrix [count, columns]. */
-export async function readScores(
-  scores: Scores,
-  count: number,
-): Promise<{ readonly columns: number; readonly data: Float64Array<ArrayBuffer> }> {
+export async function readScores(scores: Scores, count: number): Promise<ScoreTable> {
   if (scores instanceof Tensor) {
     if (scores.rank < 1 || scores.rank > 2 || scores.shape[0] !== count)
       throw new ManabiError(

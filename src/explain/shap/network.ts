@@ -1,0 +1,197 @@
+import { ManabiError } from "../../core/errors.ts";
+import { sizeOf } from "../../core/shape.ts";
+import { oneHot } from "../../ops/creation.ts";
+import { jit } from "../../ops/jit.ts";
+import { type Tensor, tensor } from "../../ops/tensor.ts";
+import { readTargets, type SamplingOptions, type ScoreFunction, type ScoreTable } from "../scores.ts";
+import { checkBackground, playerNames } from "./masker.ts";
+import { perTarget, type ShapValues } from "./shap-values.ts";
+
+export interface NetworkShapOptions extends SamplingOptions {
+  /** Classes that are explained, each on its own; default: all. */
+  readonly targets?: readonly number[];
+  /** Names of the features, which are all numbers of an example. */
+  readonly names?: readonly string[];
+}
+
+/** What one pass through the network explains: examples against references, pair by pair. */
+export interface Pairs {
+  /** [pairs, ...] */
+  readonly own: Tensor;
+  readonly reference: Tensor;
+  /** Where between reference (0) and example (1) to look: [pairs, 1, ..]. */
+  readonly position: Tensor;
+  /** 1 at the explained class, [pairs, classes]. */
+  readonly cotangent: Tensor;
+}
+
+/** Which rows of the background each example is compared with, and where between them. */
+export interface Samples {
+  readonly rows: Int32Array<ArrayBuffer>;
+  readonly positions: Float64Array<ArrayBuffer>;
+  /** Whether they are random draws, whose standard errors are of interest. */
+  readonly drawn: boolean;
+}
+
+interface Method {
+  readonly name: string;
+  /** Contributions of every number of the examples, [pairs, ...]. */
+  readonly attribute: (fn: ScoreFunction, pairs: Pairs) => Tensor;
+  /** Of `perTarget`. */
+  readonly tolerance: number | null;
+}
+
+/** Means over `samples` of what `attribute` gives for x [n, ...] against `background` [rows, ...]; an entry per target. */
+export async function explainNetwork(
+  method: Method,
+  fn: ScoreFunction,
+  x: Tensor,
+  background: Tensor,
+  samples: Samples,
+  options: NetworkShapOptions,
+): Promise<ShapValues[]> {
+  const { batchSize = 64, onProgress, signal } = options;
+  const count = x.shape[0];
+  const features = sizeOf(x.shape.slice(1));
+  const outputs = await scoresOf(fn, x, batchSize);
+  const expected = await scoresOf(fn, background, batchSize);
+  const targets = checkedTargets(method.name, options.targets, outputs.columns);
+  const width = targets.length * features;
+  const sums = new Float64Array(count * width);
+  const squares = samples.drawn ? new Float64Array(count * width) : null;
+  const pass = jit((own: Tensor, reference: Tensor, position: Tensor, weight: Tensor, target: Tensor) => {
+    const [g, m] = [own.shape[0], reference.shape[0]];
+    const shape = own.shape.slice(1);
+    const ones = shape.map(() => 1);
+    const paired = (t: Tensor, axis: number) =>
+      t
+        .unsqueeze(axis)
+        .broadcastTo([g, m, ...t.shape.slice(1)])
+        .flatten(0, 1);
+    const parts = method.attribute(wholeTable(fn), {
+      own: paired(own, 1),
+      reference: paired(reference, 0),
+      position: paired(position.reshape([m, ...ones]), 0),
+      cotangent: target.broadcastTo([g * m, target.shape[1]]),
+    });
+    const weighted = (t: Tensor) =>
+      t
+        .reshape([g, m, ...shape])
+        .mul(weight.reshape([m, ...ones]))
+        .sum(1);
+    return samples.drawn ? [weighted(parts), weighted(parts.square())] : [weighted(parts)];
+  });
+  const batches = grid(count, samples.rows.length, batchSize);
+  for (const [done, { examples, used, draws, weights }] of batches.entries()) {
+    const own = x.take(tensor(examples));
+    const reference = background.take(tensor(draws.map((d) => samples.rows[d])));
+    const position = tensor(Float64Array.from(draws, (d) => samples.positions[d])).cast(x.dtype);
+    for (const [t, target] of targets.entries()) {
+      signal?.throwIfAborted();
+      const hot = oneHot(tensor(Int32Array.of(target)), outputs.columns, { dtype: x.dtype });
+      const results = pass(own, reference, position, tensor(weights).cast(x.dtype), hot);
+      for (const [r, into] of [sums, squares].entries()) {
+        const parts = into && (await results[r].data());
+        for (let i = 0; parts && i < used; i++)
+          for (let j = 0; j < features; j++)
+            into[(examples[i] * targets.length + t) * features + j] += Number(parts[i * features + j]);
+      }
+    }
+    onProgress?.(done + 1, batches.length);
+  }
+  const n = samples.rows.length;
+  const values = sums.map((sum) => sum / n);
+  const standardErrors =
+    squares && n > 1 ? squares.map((sum, i) => Math.sqrt(Math.max(0, sum / n - values[i] ** 2) / (n - 1))) : null;
+  const base = targets.map((k) => {
+    let sum = 0;
+    for (let i = 0; i < background.shape[0]; i++) sum += expected.data[i * expected.columns + k];
+    return sum / background.shape[0];
+  });
+  return perTarget(
+    method.name,
+    {
+      count,
+      names: playerNames(method.name, options.names, features, "feature"),
+      data: Float64Array.from(await x.data(), Number),
+    },
+    {
+      targets: targets.length,
+      values,
+      standardErrors,
+      base: Float64Array.from({ length: count * targets.length }, (_, i) => base[i % targets.length]),
+      outputs: Float64Array.from({ length: count * targets.length }, (_, i) => {
+        const [example, t] = [Math.floor(i / targets.length), i % targets.length];
+        return outputs.data[example * outputs.columns + targets[t]];
+      }),
+    },
+    method.tolerance,
+  );
+}
+
+/** Throws unless background [rows, ...] has rows like those of x [n, ...]. */
+export function checkNetworkInput(method: string, x: Tensor, background: Tensor): void {
+  const [own, other] = [x.shape.slice(1).join(","), background.shape.slice(1).join(",")];
+  if (x.rank < 2 || own !== other)
+    throw new ManabiError(
+      `${method}: examples [n, ...] and background [rows, ...] must agree after the first axis; they are [${x.shape.join(",")}] and [${background.shape.join(",")}]`,
+    );
+  checkBackground(method, x, background);
+}
+
+/** A function whose scores are [n, classes], of one class where it returned [n]. */
+const wholeTable =
+  (fn: ScoreFunction): ScoreFunction =>
+  (batch) => {
+    const scores = fn(batch);
+    return scores.rank === 1 ? scores.unsqueeze(1) : scores;
+  };
+
+async function scoresOf(fn: ScoreFunction, x: Tensor, batchSize: number): Promise<ScoreTable> {
+  const rows: number[] = [];
+  let columns = 0;
+  for (let first = 0; first < x.shape[0]; first += batchSize) {
+    const batch = x.slice(0, first, Math.min(first + batchSize, x.shape[0]));
+    const table = await readTargets(fn(batch), batch.shape[0], undefined);
+    columns = table.columns;
+    rows.push(...table.data);
+  }
+  return { columns, data: Float64Array.from(rows) };
+}
+
+function checkedTargets(method: string, targets: readonly number[] | undefined, classes: number): readonly number[] {
+  const bad = targets?.find((k) => !(Number.isInteger(k) && k >= 0 && k < classes));
+  if (bad !== undefined)
+    throw new ManabiError(`${method}: there is no class ${bad}; the scores have ${classes} (0 to ${classes - 1})`);
+  return targets ?? Array.from({ length: classes }, (_, k) => k);
+}
+
+interface Batch {
+  readonly examples: Int32Array<ArrayBuffer>;
+  /** How many of them are not fillers. */
+  readonly used: number;
+  readonly draws: Int32Array<ArrayBuffer>;
+  /** 0 for fillers, else 1. */
+  readonly weights: Float64Array<ArrayBuffer>;
+}
+
+/** Every example with every draw, in batches of one size, about `size` pairs, filled up at the ends. */
+function grid(examples: number, draws: number, size: number): Batch[] {
+  const split = (n: number, most: number) => {
+    const parts = Math.ceil(n / most);
+    const width = Math.ceil(n / parts);
+    return Array.from({ length: parts }, (_, p) => ({
+      indices: Int32Array.from({ length: width }, (_, i) => Math.min(p * width + i, n - 1)),
+      used: Math.min(width, n - p * width),
+    }));
+  };
+  const perBatch = Math.max(1, Math.floor(size / draws));
+  return split(examples, perBatch).flatMap((e) =>
+    split(draws, size).map((d) => ({
+      examples: e.indices,
+      used: e.used,
+      draws: d.indices,
+      weights: Float64Array.from(d.indices, (_, i) => Number(i < d.used)),
+    })),
+  );
+}

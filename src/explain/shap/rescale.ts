@@ -1,0 +1,162 @@
+import { backward } from "../../autodiff/vjp.ts";
+import { isFloat } from "../../core/dtype.ts";
+import { ManabiError } from "../../core/errors.ts";
+import { makeNode, type Node, reachable } from "../../graph/node.ts";
+import { substitute } from "../../graph/rewrite.ts";
+import { type AxesAttrs, insertAxes, sum } from "../../primitives/broadcast.ts";
+import { abs, add, cast, div, eq, ge, gt, maximum, minimum, mul, sub, where } from "../../primitives/elementwise.ts";
+import { type PrimitiveName, primitives } from "../../primitives/index.ts";
+import { constantLike } from "../../primitives/leaf.ts";
+
+/*
+ * DeepLIFT's multipliers (Shrikumar et al. 2017) on the graph: for every value the ratio of change in the output to change
+ * in the value, between the explained input and a reference, carried backwards by a rule per operation. Every rule is
+ * complete: what goes into an operation accounts for all of the change that comes out of it.
+ *
+ * - Values that are an elementwise function of one other value, however many operations it takes (relu, sigmoid, gelu,
+ *   x * sigmoid(x)), go by the rescale rule: change of the result over change of the argument, the slope where that is 0.
+ * - Linear operations go by their gradient.
+ * - Products of two values that both change (attention, gates) give each the Shapley value of a game of two: its change
+ *   times the mean of the other; quotients, maxima and powers likewise.
+ * - The maximum over an axis or window gives all to where the larger of both maxima is found.
+ */
+
+const names = (...list: PrimitiveName[]): ReadonlySet<string> => new Set(list.map((name) => primitives[name].name));
+
+/** Element i of the result is a function of element i of each argument. */
+const elementwise = names(
+  ...(["neg", "abs", "sign", "floor", "ceil", "round", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos"] as const),
+  ...(["atan", "tanh", "erf", "not", "add", "sub", "mul", "div", "mod", "pow", "maximum", "minimum"] as const),
+  ...(["eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "where", "cast"] as const),
+);
+const linear = names(
+  ...(["add", "sub", "sum", "cumsum", "reshape", "permute", "broadcast", "slice", "pad", "flip", "concat"] as const),
+  ...(["unfold", "fold", "barrier"] as const),
+);
+/** Linear in each of two arguments. */
+const bilinear = names("mul", "dot", "conv", "convInputGrad", "convWeightGrad");
+const ofTwo = names("div", "mod", "pow", "maximum", "minimum");
+const extrema = names("max", "min");
+/** Linear in one argument where the others, a condition or positions, do not change. */
+const selecting = names("where", "gather", "scatterAdd");
+/** Hands its first input through, whatever gradient it has; that covers functions with a gradient of their own. */
+const transparent = names("stopGradient");
+
+/**
+ * Cotangents of the multipliers at `input`: what `ct` at `output` becomes when it is carried back by DeepLIFT's rules,
+ * with `reference` in the place of `input` as the other end. Null where the output does not depend on the input. Throws
+ * for operations without a rule.
+ */
+export function multipliers(output: Node, ct: Node, input: Node, reference: Node): Node | null {
+  const order = reachable([output]);
+  const twins = new Map<Node, Node>();
+  for (const [i, twin] of substitute(order, new Map([[input, reference]])).entries()) twins.set(order[i], twin);
+  const changes = (node: Node) => twins.get(node) !== node;
+  const sources = sourcesOf(order, changes);
+  const cts = new Map<Node, Node>([[output, ct]]);
+  const give = (node: Node, ct: Node | null) => {
+    if (!ct || !changes(node)) return;
+    const before = cts.get(node);
+    cts.set(node, before ? add(before, ct) : ct);
+  };
+  for (const node of order.toReversed()) {
+    const own = cts.get(node);
+    if (!own || node === input) continue;
+    cts.delete(node);
+    const source = sources.get(node) as Node;
+    if (source !== node) give(source, mul(own, slopeOf(node, source, twins)));
+    else for (const [i, part] of carryBack(node, own, twins).entries()) give(node.inputs[i], part);
+  }
+  return cts.get(input) ?? null;
+}
+
+/** For every changing node the one that it is an elementwise function of: itself unless its arguments share one. */
+function sourcesOf(order: readonly Node[], changes: (node: Node) => boolean): ReadonlyMap<Node, Node> {
+  const sources = new Map<Node, Node>();
+  for (const node of order) {
+    if (!changes(node)) continue;
+    const passed = transparent.has(node.prim.name) ? node.inputs.slice(0, 1) : node.inputs;
+    const from = new Set(passed.filter(changes).map((x) => sources.get(x) as Node));
+    const [only] = from;
+    const follows = elementwise.has(node.prim.name) || transparent.has(node.prim.name);
+    sources.set(node, follows && from.size === 1 && isFloat(only.dtype) ? only : node);
+  }
+  return sources;
+}
+
+type Twins = ReadonlyMap<Node, Node>;
+const twinOf = (node: Node, twins: Twins): Node => twins.get(node) ?? node;
+const changeOf = (node: Node, twins: Twins): Node => sub(node, twinOf(node, twins));
+
+/** Changes smaller than this are taken for 0: rounding would decide their ratio. */
+const smallest = (x: Node): Node => constantLike(x, x.dtype === "f64" ? 1e-12 : 1e-6);
+
+/** `change` / `by`, and `otherwise` where that is 0. */
+function ratio(change: Node, by: Node, otherwise: Node): Node {
+  const moves = gt(abs(by), smallest(by));
+  return where(moves, div(change, where(moves, by, constantLike(by, 1))), otherwise);
+}
+
+/** The rescale rule: change of `node` over that of the value it is an elementwise function of. */
+function slopeOf(node: Node, source: Node, twins: Twins): Node {
+  const [gradient] = backward([node], [constantLike(node, 1)], [source]);
+  const change = cast(changeOf(node, twins), source.dtype);
+  return cast(ratio(change, changeOf(source, twins), gradient ?? constantLike(source, 0)), node.dtype);
+}
+
+/** What each input of an operation gets; null for those that do not change. */
+function carryBack(node: Node, ct: Node, twins: Twins): readonly (Node | null)[] {
+  const { prim, inputs, attrs } = node;
+  const changing = inputs.map((x) => twinOf(x, twins) !== x);
+  const byGradient = (at: readonly Node[]) => prim.vjp?.({ ct, out: node, inputs: at, attrs }) ?? [];
+  const { name } = prim;
+  if (transparent.has(name)) return [ct];
+  if (linear.has(name)) return byGradient(inputs);
+  if (selecting.has(name) && inputs.every((x, i) => !changing[i] || isFloat(x.dtype))) return byGradient(inputs);
+  if (bilinear.has(name)) return byGradient(inputs.map((x) => middle(x, twinOf(x, twins))));
+  if (ofTwo.has(name)) return shareOfTwo(node, ct, twins);
+  if (extrema.has(name)) return [extremumRule(node, ct, twins)];
+  throw new ManabiError(
+    `deepShap: there is no rule for the operation "${name}" ${selecting.has(name) ? "where what it selects by depends on the input" : "of what depends on the input"}; explain the model with gradientShap or kernelShap instead`,
+  );
+}
+
+const middle = (x: Node, twin: Node): Node => (x === twin ? x : mul(add(x, twin), constantLike(x, 0.5)));
+
+/** The Shapley values of two arguments that change from (a0, b0) to (a, b), over their changes. */
+function shareOfTwo(node: Node, ct: Node, twins: Twins): readonly Node[] {
+  const [a, b] = node.inputs;
+  const [a0, b0] = node.inputs.map((x) => twinOf(x, twins));
+  const at = (x: Node, y: Node) => makeNode(node.prim, [x, y], node.attrs);
+  const half = (x: Node, y: Node) => mul(add(x, y), constantLike(x, 0.5));
+  const before = twinOf(node, twins);
+  const shares = [
+    half(sub(node, at(a0, b)), sub(at(a, b0), before)),
+    half(sub(node, at(a, b0)), sub(at(a0, b), before)),
+  ];
+  const slopes =
+    node.prim.vjp?.({ ct: constantLike(node, 1), out: node, inputs: node.inputs, attrs: node.attrs }) ?? [];
+  return node.inputs.map((x, i) => mul(ct, ratio(shares[i], changeOf(x, twins), slopes[i] ?? constantLike(x, 0))));
+}
+
+/**
+ * Of the larger of both maxima, the element that has it moves by at least as much as the maximum does, so all of the
+ * change is given to it (to equal parts where several have it); minima are the same, turned over.
+ */
+function extremumRule(node: Node, ct: Node, twins: Twins): Node {
+  const { inputs, attrs, prim } = node;
+  const [x, x0] = [inputs[0], twinOf(inputs[0], twins)];
+  const { axes } = attrs as AxesAttrs;
+  const before = twinOf(node, twins);
+  const spread = (perWindow: Node) => insertAxes(perWindow, axes, x.shape);
+  const isMax = prim.name === primitives.max.name;
+  const fromNew = isMax ? ge(node, before) : ge(before, node);
+  const outer = isMax ? maximum(node, before) : minimum(node, before);
+  const winners = spread(fromNew);
+  const hit = eq(where(winners, x, x0), spread(outer));
+  const share = cast(hit, x.dtype);
+  const parts = div(share, spread(sum(share, axes)));
+  // Padding is infinite on both sides and has no difference.
+  const change = where(hit, sub(x, x0), constantLike(x, 1));
+  return mul(mul(spread(ct), parts), ratio(spread(sub(node, before)), change, constantLike(x, 1)));
+}
