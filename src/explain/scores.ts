@@ -30,19 +30,33 @@ export interface SamplingOptions {
  *  have no such class. */
 export async function readTarget(scores: Scores, count: number, target: Target): Promise<Float64Array<ArrayBuffer>> {
   const { columns, data } = await readScores(scores, count);
-  const read = typeof target === "number" ? column(target, columns) : target;
-  const values = Float64Array.from({ length: count }, (_, i) => read(data.subarray(i * columns, (i + 1) * columns)));
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0)
-    throw new ManabiError(
-      `scores: that of example ${bad} is ${values[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
-    );
+  const values = Float64Array.from({ length: count }, (_, i) =>
+    scoreOf(data.subarray(i * columns, (i + 1) * columns), target),
+  );
+  checkFinite(values);
   return values;
 }
 
-function column(target: number, columns: number): (row: ArrayLike<number>) => number {
-  if (Number.isInteger(target) && target >= 0 && target < columns) return (row) => row[target];
+/** The target's score in those of one example. Throws where there is no such class. */
+export function scoreOf(row: ArrayLike<number>, target: Target): number {
+  if (typeof target !== "number") return target(row);
+  checkClass(target, row.length);
+  return row[target];
+}
+
+/** Throws where scores of `columns` classes have no class `target`. */
+export function checkClass(target: number, columns: number): void {
+  if (Number.isInteger(target) && target >= 0 && target < columns) return;
   throw new ManabiError(`target: there is no class ${target}; the scores have ${columns} (0 to ${columns - 1})`);
+}
+
+/** Throws where the score of one of the examples, of which the first has the number `first`, is NaN or infinite. */
+export function checkFinite(scores: ArrayLike<number>, first = 0): void {
+  const bad = Array.prototype.findIndex.call(scores, (value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new ManabiError(
+    `scores: that of example ${first + bad} is ${scores[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
+  );
 }
 
 /** Scores as a matrix [count, columns]. */
