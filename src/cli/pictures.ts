@@ -43,6 +43,8 @@ export const withPictures = (command: Command): Command =>
 
 /** What the words of such a command name. */
 export interface PictureWords {
+  /** Of the run, the checkpoint or the weights. */
+  readonly name: string;
   readonly paths: readonly string[];
   /** The classifier of a run or checkpoint, or the one that `--model` names. */
   load(output: Output): Promise<Classifier>;
@@ -58,6 +60,7 @@ export async function readWords(
   if (!images.length)
     throw new UsageError(`give a run and images, or --model and images; see manabi ${command} --help`);
   return {
+    name: run ?? (model as string),
     paths: await findImages(images),
     load: (output) => (run === null ? loadPublished(model as string, output) : loadTrainedClassifier(run, checkpoint)),
   };
@@ -68,6 +71,8 @@ export interface ReadPicture {
   readonly path: string;
   /** f32 [channels, height, width] */
   readonly image: HostArray;
+  /** Of the file, in pixels. */
+  readonly size: readonly [height: number, width: number];
 }
 
 /** The pictures at `paths`; one that cannot be decoded is told and left out, with exit code 1, or thrown. */
@@ -81,7 +86,7 @@ export async function readPictures(
   const read: ReadPicture[] = [];
   for (const path of paths) {
     try {
-      read.push({ path, image: await modelInput(path, input, invert) });
+      read.push({ path, ...(await modelInput(path, input, invert)) });
     } catch (error) {
       const why = `${path}: cannot be decoded (${error instanceof Error ? error.message.trim() : error})`;
       if (onError === "throw") throw new ManabiError(why, { cause: error });
@@ -92,10 +97,11 @@ export async function readPictures(
   return read;
 }
 
-async function modelInput(path: string, input: ImageInput, invert: boolean): Promise<HostArray> {
-  const image = await decodeImage(path);
-  if (invert) for (let i = 0; i < image.data.length; i++) image.data[i] = 255 - image.data[i];
-  return applyTransforms(input.transforms, image, seedKey(0));
+async function modelInput(path: string, input: ImageInput, invert: boolean): Promise<Omit<ReadPicture, "path">> {
+  const picture = await decodeImage(path);
+  if (invert) for (let i = 0; i < picture.data.length; i++) picture.data[i] = 255 - picture.data[i];
+  const [height, width] = picture.shape;
+  return { image: applyTransforms(input.transforms, picture, seedKey(0)), size: [height, width] };
 }
 
 /** Images of one shape as a batch, [n, channels, height, width]. */

@@ -1,31 +1,27 @@
 import { basename } from "node:path";
+import { showNumber } from "../train/progress.ts";
 import { lineDiagram } from "../train/report/chart.ts";
 import { type PageSection, sectionedDocument } from "../train/report/document.ts";
 import { percent } from "../train/report/format.ts";
 import { dataUri, html, type Markup } from "../train/report/markup.ts";
 import { pngSize } from "../train/report/png.ts";
 import { scrolling } from "../train/report/sections.ts";
-import { type ColourMap, colourGradient } from "./draw.ts";
+import { type ColourMap, colourGradient, colourMapOf } from "./draw.ts";
+import type { Heatmap } from "./heatmap.ts";
+import type { Fact, ImageMethod } from "./image-methods.ts";
 import type { RemovalCurve, RemovalCurves } from "./trust/deletion-insertion.ts";
-
-/** A number that belongs to an explanation, in words. */
-export interface Fact {
-  readonly label: string;
-  readonly value: string;
-}
+import type { RandomizationResult } from "./trust/randomization.ts";
 
 /** What one method says. */
-export interface ShownMethod {
+export interface ShownMethod extends Omit<ImageMethod, "explain"> {
   readonly name: string;
-  readonly title: string;
-  /** What the map shows, in a sentence. */
-  readonly about: string;
-  readonly paper: string;
+  readonly heatmap: Heatmap;
   /** The map over the picture. */
   readonly png: Uint8Array;
-  readonly colours: ColourMap;
   readonly facts: readonly Fact[];
-  readonly curves?: RemovalCurves;
+  readonly seconds: number;
+  readonly curves: RemovalCurves | null;
+  readonly randomization: RandomizationResult | null;
 }
 
 /** What speaks for one class. */
@@ -34,7 +30,7 @@ export interface ShownClass {
   readonly probability: number;
   readonly methods: readonly ShownMethod[];
   /** The curves of maps that know nothing, where curves are shown. */
-  readonly chance?: RemovalCurves;
+  readonly chance: RemovalCurves | null;
 }
 
 /** A picture and what explains its classes. */
@@ -83,14 +79,20 @@ ${classes.map((shown, c) => classBody(shown, `${index}-${c}`))}`;
 }
 
 function classBody({ label, probability, methods, chance }: ShownClass, id: string): Markup {
+  const curves = chance && methods.map((method) => method.curves && removalChart(method, method.curves, chance, id));
   return html`<h3 class="asked">${label} <small>${percent(probability, 1)}</small></h3>
 <ul class="gallery wide">${methods.map(
-    ({ title, png, colours }) => html`
-<li>${image(png, `${title}: what speaks for ${label}`)}<span><b>${title}</b></span>${colourBar(colours)}</li>`,
+    ({ title, png, heatmap }) => html`
+<li>${image(png, `${title}: what speaks for ${label}`)}<span><b>${title}</b></span>${colourBar(colourMapOf(heatmap))}</li>`,
   )}
 </ul>
 ${factTable(methods)}
-${chance && html`<div class="charts">${methods.map((method) => method.curves && removalChart(method, method.curves, chance, id))}</div>`}`;
+${
+  curves &&
+  html`<p>Deletion takes the pixels away that a map calls important, the most important ones first, and insertion puts them into the picture out of focus. A good map has a low area under the first curve and a high one under the second; by chance are squares in random order.</p>
+<div class="charts">${curves}</div>`
+}
+${methods.some(({ randomization }) => randomization) && randomizationTable(methods)}`;
 }
 
 const image = (png: Uint8Array, alt: string): Markup => {
@@ -107,18 +109,41 @@ function colourBar(colours: ColourMap): Markup {
 
 function factTable(methods: readonly ShownMethod[]): Markup {
   const labels = [...new Set(methods.flatMap(({ facts }) => facts.map(({ label }) => label)))];
-  const cell = ({ facts }: ShownMethod, label: string) => facts.find((fact) => fact.label === label)?.value ?? "–";
+  const cell = ({ facts }: ShownMethod, label: string) => {
+    const value = facts.find((fact) => fact.label === label)?.value ?? "–";
+    return typeof value === "number" ? showNumber(value) : value;
+  };
   return scrolling(
     "Facts about the explanations",
     html`<table>
-<thead><tr><th scope="col">method</th>${labels.map((label) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead>
+<thead><tr><th scope="col">method</th>${labels.map((label) => html`<th scope="col" class="number">${label}</th>`)}<th scope="col" class="number">seconds</th></tr></thead>
 <tbody>${methods.map(
-      (
-        method,
-      ) => html`<tr><th scope="row">${method.title}</th>${labels.map((label) => html`<td class="number">${cell(method, label)}</td>`)}</tr>
+      (method) =>
+        html`<tr><th scope="row">${method.title}</th>${labels.map((label) => html`<td class="number">${cell(method, label)}</td>`)}<td class="number">${method.seconds.toFixed(1)}</td></tr>
 `,
     )}</tbody></table>`,
   );
+}
+
+/** How like the trained model's maps are those of a model whose stages become random, from the head to the input. */
+function randomizationTable(methods: readonly ShownMethod[]): Markup {
+  const stages =
+    methods
+      .flatMap(({ randomization }) => randomization ?? [])
+      .at(0)
+      ?.steps.map(({ stage }) => stage) ?? [];
+  return html`<p>Rank correlation of each map, without its sign, with that of a model in which this stage and all before it in the table have random weights. A map that stays the same does not explain the model.</p>
+${scrolling(
+  "Maps under random weights",
+  html`<table>
+<thead><tr><th scope="col">method</th>${stages.map((stage) => html`<th scope="col" class="number">${stage}</th>`)}<th scope="col">the map</th></tr></thead>
+<tbody>${methods.map(
+    ({ title, randomization }) =>
+      randomization &&
+      html`<tr><th scope="row">${title}</th>${randomization.steps.map((step) => html`<td class="number">${step.absoluteCorrelation.toFixed(2)}</td>`)}<td>${randomization.verdict}</td></tr>
+`,
+  )}</tbody></table>`,
+)}`;
 }
 
 /** Both curves of a map beside those of chance. */
