@@ -1,3 +1,4 @@
+import { isFloat } from "../core/dtype.ts";
 import { ManabiError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 import { customVjp, valueAndGrad } from "../ops/grad.ts";
@@ -111,6 +112,10 @@ async function attribute(
 /** The answer to a question about x [n, ...], and the gradient of each example's scalar by that example. */
 export function scoreGradient(model: Scorer, x: Tensor, asked: Question): [given: Answer, gradient: Tensor] {
   const forward = forwardOf(model);
+  if (!isFloat(x.dtype))
+    throw new ManabiError(
+      `inputs: there are no gradients by values of dtype ${x.dtype}; use floats, as of x.cast("f32")`,
+    );
   const [[, given], gradient] = valueAndGrad(x, (x): [Tensor, Answer] => {
     const given = answer(forward(x), x.shape[0], asked);
     return [given.values.sum(), given];

@@ -24,8 +24,8 @@ export interface IntegratedOptions extends GradientOptions {
   readonly steps?: number;
   /** Where on the path they are taken (default "gaussLegendre", as in captum). */
   readonly rule?: Quadrature;
-  /** Doubles the steps, up to 32 times as many, until every error of completeness is at most this part of the
-   *  difference; null (default) leaves them as they are. */
+  /** Doubles the steps, up to 64 times as many, until every error of completeness is at most this part of the
+   *  larger of |S(x)| and |S(baseline)|; null (default) leaves them as they are. */
   readonly tolerance?: number | null;
   /** Told after each batch how many of all gradients are done. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -64,12 +64,13 @@ export async function integratedGradients(
   const fixed = explained.classes ? question([...explained.classes], count) : asked;
   const { scores } = await scoresOf(model, from, fixed, options);
   const difference = explained.scores.map((score, i) => score - scores[i]);
+  const scale = scores.map((score, i) => Math.max(Math.abs(score), Math.abs(explained.scores[i])));
   const path = { model, inputs, from, asked: fixed, options };
+  const block = blockOf(steps, batchSizeOf(options, inputs));
   for (let taken = steps; ; taken *= 2) {
-    const values = await alongPath(path, quadratures[rule](taken));
+    const values = await alongPath(path, quadratures[rule](taken), block);
     const error = sums(values, count).map((sum, i) => sum - difference[i]);
-    const complete = error.every((e, i) => tolerance === null || Math.abs(e) <= tolerance * Math.abs(difference[i]));
-    if (complete || taken * 2 > steps * 32)
+    if (tolerance === null || error.every((e, i) => Math.abs(e) <= tolerance * scale[i]) || taken * 2 > steps * 64)
       return { ...explained, shape: inputs.shape, values, steps: taken, completeness: { difference, error } };
   }
 }
@@ -109,33 +110,54 @@ interface Path {
   readonly options: IntegratedOptions;
 }
 
-/** The integral over the path by a rule, [n, ...], in batches of examples or, where one has many steps, of steps. */
+/** The integral over the path by a rule, [n, ...], in blocks of examples and steps that a program is compiled for once. */
 async function alongPath(
   { model, inputs, from, asked, options }: Path,
   rule: Rule,
+  block: Block,
 ): Promise<Float64Array<ArrayBuffer>> {
   const count = inputs.shape[0];
-  const steps = rule.points.length;
-  const batchSize = batchSizeOf(options, inputs);
   const program = remembered(model, asked.read, "path", () => pathProgram(model, asked.read));
+  const { points, weights } = padded(rule, block.steps);
   const parts: Float64Array[] = [];
   let done = 0;
-  for (const [first, last] of spans(count, Math.max(1, Math.floor(batchSize / steps)))) {
+  for (const [first, last] of spans(count, block.examples)) {
     const [x, b, classes] = [inputs, from, asked.classes].map((t) => rows(t, first, last));
     const sum = new Float64Array(x.size);
-    for (const [i, j] of spans(steps, batchSize)) {
-      const [points, weights] = [rule.points, rule.weights].map((list) => tensor(list.slice(i, j), { dtype: x.dtype }));
+    for (let at = 0; at < points.length; at += block.steps) {
+      const [p, w] = [points, weights].map((list) => tensor(list.slice(at, at + block.steps), { dtype: x.dtype }));
       const part = await readFinite(
-        evaluating(model, () => program(x, b, points, weights, classes)),
+        evaluating(model, () => program(x, b, p, w, classes)),
         first,
       );
       for (let k = 0; k < sum.length; k++) sum[k] += part[k];
-      done += (last - first) * (j - i);
-      options.onProgress?.(done, count * steps);
+      done += (last - first) * block.steps;
+      options.onProgress?.(done, count * points.length);
     }
     parts.push(sum);
   }
   return concatenated(parts);
+}
+
+/** What runs at once. */
+interface Block {
+  readonly examples: number;
+  readonly steps: number;
+}
+
+function blockOf(steps: number, batchSize: number): Block {
+  const length = Math.ceil(steps / Math.ceil(steps / batchSize));
+  return { steps: length, examples: Math.max(1, Math.floor(batchSize / length)) };
+}
+
+/** A rule of a multiple of `length` points; those that are added weigh nothing. */
+function padded({ points, weights }: Rule, length: number): Rule {
+  const total = Math.ceil(points.length / length) * length;
+  const added = total - points.length;
+  return {
+    points: concatenated([points, new Float64Array(added).fill(points[points.length - 1])]),
+    weights: concatenated([weights, new Float64Array(added)]),
+  };
 }
 
 /** x and b [e, ...], points and weights [m], classes i32 [e] -> (x - b) times the weighted sum of gradients, [e, ...]. */

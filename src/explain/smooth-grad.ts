@@ -1,4 +1,5 @@
 import { ManabiError, unknownName } from "../core/errors.ts";
+import { jit } from "../ops/jit.ts";
 import { Generator } from "../ops/random.ts";
 import type { Tensor } from "../ops/tensor.ts";
 import { concatenate as concat } from "../ops/tensor.ts";
@@ -39,22 +40,21 @@ export async function smoothGrad(model: Scorer, inputs: Tensor, options: SmoothG
     throw new ManabiError(`samples: an integer >= 1 is needed, got ${samples}`);
   if (!(noise >= 0)) throw new ManabiError(`noise: a part of the range >= 0 is needed, got ${noise}`);
   if (!Object.hasOwn(averages, average)) throw unknownName("average of smoothGrad", average, Object.keys(averages));
-  const { batchSize: _, target: asked, ...rest } = options;
   const count = countOf(inputs);
   const batchSize = batchSizeOf(options, inputs);
-  const { scores, classes, shape } = await plainGradient(model, inputs, { target: asked, batchSize });
+  const { scores, classes, shape } = await plainGradient(model, inputs, { target: options.target, batchSize });
   const generator = new Generator(seed);
   const axes = inputs.shape.slice(1).map((_, i) => i + 1);
   const keep = { keepDims: true } as const;
   const std = inputs.max(axes, keep).sub(inputs.min(axes, keep)).mul(noise);
+  // Compiled once, and drawn copy by copy, so that the noise does not depend on the batch size.
+  const noisy = jit((x: Tensor, std: Tensor) => generator.normal(x.shape, { dtype: x.dtype }).mul(std).add(x));
   const [total, squares] = [new Float64Array(inputs.size), new Float64Array(inputs.size)];
   for (const [from, to] of spans(samples, Math.max(1, Math.floor(batchSize / count)))) {
     options.signal?.throwIfAborted();
-    const copies = Array.from({ length: to - from }, () =>
-      inputs.add(generator.normal(inputs.shape, { dtype: inputs.dtype }).mul(std)),
-    );
-    const target = classes ? copies.flatMap(() => [...classes]) : asked;
-    const { values } = await method(model, concat(copies, 0), { ...rest, target, batchSize });
+    const copies = Array.from({ length: to - from }, () => noisy(inputs, std));
+    const target = classes ? copies.flatMap(() => [...classes]) : options.target;
+    const { values } = await method(model, concat(copies, 0), { target, batchSize });
     for (const [j, value] of values.entries()) {
       total[j % total.length] += value;
       squares[j % total.length] += value * value;
