@@ -248,6 +248,7 @@ test("what cannot be explained", async () => {
     /expected one image \[c, h, w\], got \[1,3,16,16\]/,
   );
   await assert.rejects(limeImage(bright, corner, { segments: { ...grid, width: 8 } }), /segments are of 8 x 16 pixels/);
+  await assert.rejects(limeImage(bright, corner, { segments: { ...grid, count: 15 } }), /not within 0 to 14/);
   await assert.rejects(limeImage(bright, corner, { segments: grid, fill: [1] }), /fill has 1 numbers, the image 3/);
   await assert.rejects(limeImage(bright, corner, { segments: grid, samples: 16 }), /samples is 16.*16 features/);
   await assert.rejects(limeImage(bright, corner, { segments: grid, targets: [4] }), /no class 4; the scores have 1/);
@@ -261,6 +262,11 @@ test("what cannot be explained", async () => {
   await assert.rejects(limeText(opinion, " ?! "), /no word in " \?! "/);
   await assert.rejects(limeText(opinion, "dull, dull"), /"dull" is the only word/);
   await assert.rejects(limeText(opinion, review, { features: 0 }), /features is 0/);
+  await assert.rejects(limeText(opinion, review, { samples: 99.5 }), /samples is 99.5; it must be an integer/);
+  await assert.rejects(limeText(opinion, review, { samples: 99, kernelWidth: 0 }), /kernelWidth is 0/);
+  const twins = { targets: [0], samples: 99, ridge: 0, selection: "none" } as const;
+  const table = describeTable(rows, { categorical: { 4: kinds } });
+  await assert.rejects(limeTabular(judge, table, row, twins), /ridge is 0.*penalty above 0/);
   const wrong = { selection: "forwards" as "forward" };
   await assert.rejects(limeText(opinion, review, wrong), /unknown selection "forwards"; did you mean forward/);
 

@@ -84,6 +84,8 @@ function checkSegments({ width, height, count, labels }: Segmentation, [, h, w]:
     throw new ManabiError(
       `limeImage: the segments are of ${width} x ${height} pixels, the image has ${w} x ${h}; divide the picture after it was resized`,
     );
+  if (labels.some((label) => label < 0 || label >= count))
+    throw new ManabiError(`limeImage: a label of the segments is not within 0 to ${count - 1}, as their count says`);
   if (count < 2)
     throw new ManabiError(
       "limeImage: the image is one segment, so there is nothing to compare it with; a constant image has no parts, for others give finer segments, such as slic(picture)",

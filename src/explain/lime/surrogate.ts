@@ -36,8 +36,10 @@ export interface Surrogate<W extends FeatureWeight = FeatureWeight> {
 }
 
 /** sqrt(exp(-distance² / width²)), the proximity of LIME. */
-export const proximity = (distances: ArrayLike<number>, width: number): Float64Array<ArrayBuffer> =>
-  Float64Array.from(distances, (distance) => Math.exp(-((distance / width) ** 2) / 2));
+export function proximity(distances: ArrayLike<number>, width: number): Float64Array<ArrayBuffer> {
+  if (!(width > 0)) throw new ManabiError(`kernelWidth is ${width}; it must be above 0`);
+  return Float64Array.from(distances, (distance) => Math.exp(-((distance / width) ** 2) / 2));
+}
 
 /**
  * Distances of rows of zeros and ones [examples, columns] from a row of ones: one minus the cosine of the angle, and 1
@@ -82,6 +84,7 @@ export function fitSurrogate(
 
 /** Throws where there are too few examples to tell the columns apart. */
 export function checkSamples(samples: number, columns: number): void {
+  if (!Number.isInteger(samples)) throw new ManabiError(`samples is ${samples}; it must be an integer`);
   if (samples > columns) return;
   throw new ManabiError(
     `samples is ${samples}, which cannot tell ${columns} features apart; take more samples than features, better ten times as many`,
@@ -118,7 +121,12 @@ function solveRidge({ products }: Moments, columns: readonly number[], ridge: nu
   const system = products.selection([...columns], [...columns]);
   for (const i of columns.keys()) system.set(i, i, system.get(i, i) + ridge);
   const sides = products.selection([...columns], [products.columns - 1]);
-  return new CholeskyDecomposition(system).solve(Matrix.checkMatrix(sides)).to1DArray();
+  const factors = new CholeskyDecomposition(system);
+  if (!factors.isPositiveDefinite())
+    throw new ManabiError(
+      `ridge is ${ridge}; features that occur together need a penalty above 0 to share their weight`,
+    );
+  return factors.solve(Matrix.checkMatrix(sides)).to1DArray();
 }
 
 /** The weighted R² of a fit, from its sum of squared residuals. */
