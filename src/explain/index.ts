@@ -35,7 +35,6 @@ export {
   type SaliencyOptions,
   saliency,
 } from "./gradients.ts";
-export type { Heatmap } from "./heatmap.ts";
 export { type ChannelReduction, channelHeatmaps, type Heatmap, resizeHeatmap } from "./heatmap.ts";
 export { type IntegratedGradients, type IntegratedOptions, integratedGradients } from "./integrated.ts";
 export { type ImageExplanation, type LimeImageOptions, limeImage } from "./lime/image.ts";
