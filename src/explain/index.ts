@@ -4,11 +4,11 @@ export {
   type BlackBox,
   readScores,
   readTarget,
+  readTargets,
   type SamplingOptions,
   type ScoreFunction,
-  readTargets,
-  type ScoreTable,
   type Scores,
+  type ScoreTable,
   type Target,
 } from "./scores.ts";
 export type { ShapOptions } from "./shap/coalitions.ts";

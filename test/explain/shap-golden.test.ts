@@ -155,7 +155,7 @@ for (const [name, build] of Object.entries(networks) as [keyof Cases["networks"]
     const c = cases.networks[name];
     const fn = build((key) => filled(c.state[key]));
     const [x, background] = [filled(c.x), filled(c.background)];
-    near(await fn(x).data() as Float64Array, c.outputs.flat(), 1e-9);
+    near((await fn(x).data()) as Float64Array, c.outputs.flat(), 1e-9);
     close(await deepShap(fn, x, background), c.deep);
     const single = (t: Tensor) => t.cast("f32");
     const inF32 = build((key) => single(filled(c.state[key])));

@@ -78,7 +78,8 @@ export async function linearShap(
   return perTarget("linearShap", shared, { targets, values, base, outputs }, tolerances.exact);
 }
 
-const inner = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, value, i) => sum + value * b[i], 0);
+const inner = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((sum, value, i) => sum + value * b[i], 0);
 
 async function toMatrix(t: Tensor): Promise<Matrix> {
   return Matrix.from1DArray(t.shape[0], t.shape[1], Array.from(await t.data(), Number));
@@ -91,7 +92,10 @@ function covariance(rows: Matrix, mean: readonly number[]): Matrix {
       `linearShap: a background of ${rows.rows} row has no covariance; give more rows, many more than features`,
     );
   const centred = rows.clone().subRowVector([...mean]);
-  return centred.transpose().mmul(centred).div(rows.rows - 1);
+  return centred
+    .transpose()
+    .mmul(centred)
+    .div(rows.rows - 1);
 }
 
 /**

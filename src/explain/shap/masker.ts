@@ -176,7 +176,9 @@ function countPlayers(method: string, of: ArrayLike<number>, length: number, par
   for (let i = 0; i < length; i++) used.add(of[i]);
   for (let p = 0; p < used.size; p++)
     if (!used.has(p))
-      throw new ManabiError(`${method}: no ${part} belongs to player ${p}, though there are ${used.size} players; number them from 0 without gaps`);
+      throw new ManabiError(
+        `${method}: no ${part} belongs to player ${p}, though there are ${used.size} players; number them from 0 without gaps`,
+      );
   return used.size;
 }
 

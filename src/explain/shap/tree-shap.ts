@@ -42,12 +42,18 @@ export function treeShap(
     onProgress?.(i + 1, rows.length);
   }
   const base = new Float64Array(rows.length * targets);
-  for (let i = 0; i < rows.length; i++) for (let t = 0; t < targets; t++) base[i * targets + t] = offset[t] + expected[t];
+  for (let i = 0; i < rows.length; i++)
+    for (let t = 0; t < targets; t++) base[i * targets + t] = offset[t] + expected[t];
   const data = new Float64Array(rows.length * features);
   for (const [i, row] of rows.entries()) data.set(row, i * features);
   const names = playerNames("treeShap", ensemble.names, features, "feature");
   const outputs = predictTrees(ensemble, rows);
-  return perTarget("treeShap", { count: rows.length, names, data }, { targets, values, base, outputs }, tolerances.exact);
+  return perTarget(
+    "treeShap",
+    { count: rows.length, names, data },
+    { targets, values, base, outputs },
+    tolerances.exact,
+  );
 }
 
 /** Of the sum of the trees, without the offset: [outputs]. */

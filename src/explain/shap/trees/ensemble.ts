@@ -81,7 +81,9 @@ export function readRows(
 ): Float64Array<ArrayBuffer>[] {
   return rows.map((row, i) => {
     if (row.length !== ensemble.features)
-      throw new ManabiError(`${method}: row ${i} has ${row.length} numbers, the trees ask for ${ensemble.features} features`);
+      throw new ManabiError(
+        `${method}: row ${i} has ${row.length} numbers, the trees ask for ${ensemble.features} features`,
+      );
     const own = Float64Array.from(row);
     return ensemble.roundsToFloat32 ? own.map(Math.fround) : own;
   });

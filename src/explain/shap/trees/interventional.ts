@@ -42,8 +42,7 @@ export function addInterventional(
   function credit(leaf: number): void {
     const [a, b] = [held.length, lacking.length];
     const add = (feature: number, weight: number) => {
-      for (let k = 0; k < outputs; k++)
-        out[k * features + feature] += scale * weight * tree.value[leaf * outputs + k];
+      for (let k = 0; k < outputs; k++) out[k * features + feature] += scale * weight * tree.value[leaf * outputs + k];
     };
     for (const feature of held) add(feature, orderShare(a - 1, b));
     for (const feature of lacking) add(feature, -orderShare(a, b - 1));
