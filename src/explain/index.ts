@@ -1,5 +1,36 @@
 /** Explanations of predictions, for the models of this project and for any function that returns scores. */
-export type { Heatmap } from "./heatmap.ts";
+
+export type { BatchOptions } from "./batches.ts";
+export { gaussianBlur } from "./blur.ts";
+export { type CamOptions, cam } from "./cam.ts";
+export type { ClassMaps } from "./class-maps.ts";
+export {
+  type ColourMap,
+  colourGradient,
+  colourMaps,
+  colourTable,
+  contour,
+  type DrawOptions,
+  drawHeatmap,
+  type OverlayOptions,
+  outline,
+  overlay,
+} from "./draw.ts";
+export { type GradCamOptions, gradCam, gradCamPlusPlus, guidedGradCam } from "./grad-cam.ts";
+export {
+  type Attribution,
+  type GradientMethod,
+  type GradientOptions,
+  guidedBackprop,
+  inputXGradient,
+  type SaliencyOptions,
+  saliency,
+} from "./gradients.ts";
+export { type ChannelReduction, channelHeatmaps, type Heatmap, resizeHeatmap } from "./heatmap.ts";
+export { type IntegratedGradients, type IntegratedOptions, integratedGradients } from "./integrated.ts";
+export { type OcclusionOptions, type Occlusions, occlusion } from "./occlusion.ts";
+export type { Quadrature } from "./quadrature.ts";
+export type { Explained, ScalarOptions, ScalarTarget, Scorer } from "./scalar.ts";
 export {
   type BlackBox,
   readScores,
@@ -36,3 +67,23 @@ export { predictTrees, type Tree, type TreeEnsemble, withCover } from "./shap/tr
 export { type EnsembleArrays, type TreeArrays, treesFromArrays } from "./shap/trees/read-arrays.ts";
 export { treesFromLightgbm, treesFromXgboost, type XgboostOptions } from "./shap/trees/read-boosted.ts";
 export { type MlForestOptions, treesFromMlForest } from "./shap/trees/read-ml-forest.ts";
+export { type SmoothGradOptions, smoothGrad } from "./smooth-grad.ts";
+export { lastMapLayer, mapLayers, type TokenGrid } from "./tap.ts";
+export {
+  type Canvas,
+  type RandomOrderOptions,
+  type RemovalCurve,
+  type RemovalCurves,
+  type RemovalOptions,
+  randomRemovalCurves,
+  removalCurves,
+  removalGain,
+} from "./trust/deletion-insertion.ts";
+export {
+  type RandomizationOptions,
+  type RandomizationResult,
+  type RandomizationStep,
+  type RandomizationVerdict,
+  randomizationTest,
+} from "./trust/randomization.ts";
+export { rankCorrelation, structuralSimilarity } from "./trust/similarity.ts";

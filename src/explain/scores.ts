@@ -40,11 +40,7 @@ export async function readTargets(
 ): Promise<ScoreTable> {
   const { columns, data } = await readScores(scores, count);
   const table = targets ? chosen(data, count, columns, targets) : { columns, data };
-  const bad = table.data.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0)
-    throw new ManabiError(
-      `scores: that of example ${Math.floor(bad / table.columns)} is ${table.data[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
-    );
+  checkFinite(table.data, 0, table.columns);
   return table;
 }
 
@@ -54,18 +50,34 @@ function chosen(
   columns: number,
   targets: readonly Target[],
 ): ScoreTable {
-  const readers = targets.map((target) => (typeof target === "number" ? column(target, columns) : target));
-  const values = new Float64Array(count * readers.length);
+  const values = new Float64Array(count * targets.length);
   for (let i = 0; i < count; i++) {
     const row = data.subarray(i * columns, (i + 1) * columns);
-    for (const [t, read] of readers.entries()) values[i * readers.length + t] = read(row);
+    for (const [t, target] of targets.entries()) values[i * targets.length + t] = scoreOf(row, target);
   }
-  return { columns: readers.length, data: values };
+  return { columns: targets.length, data: values };
 }
 
-function column(target: number, columns: number): (row: ArrayLike<number>) => number {
-  if (Number.isInteger(target) && target >= 0 && target < columns) return (row) => row[target];
+/** The target's score in those of one example. Throws where there is no such class. */
+export function scoreOf(row: ArrayLike<number>, target: Target): number {
+  if (typeof target !== "number") return target(row);
+  checkClass(target, row.length);
+  return row[target];
+}
+
+/** Throws where scores of `columns` classes have no class `target`. */
+export function checkClass(target: number, columns: number): void {
+  if (Number.isInteger(target) && target >= 0 && target < columns) return;
   throw new ManabiError(`target: there is no class ${target}; the scores have ${columns} (0 to ${columns - 1})`);
+}
+
+/** Throws where a score is NaN or infinite: [examples, columns], of which the first example has the number `first`. */
+export function checkFinite(scores: ArrayLike<number>, first = 0, columns = 1): void {
+  const bad = Array.prototype.findIndex.call(scores, (value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new ManabiError(
+    `scores: that of example ${first + Math.floor(bad / columns)} is ${scores[bad]}; explanations compare finite numbers, so look at what the model returns for this example`,
+  );
 }
 
 /** A row of numbers for each example: [examples, columns]. */

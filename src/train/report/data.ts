@@ -1,5 +1,6 @@
 import type { MetricRecord } from "../metrics-log.ts";
 import type { RunRecord } from "../run-record.ts";
+import type { PageSection } from "./document.ts";
 
 /** A PNG picture with a line of text under it. */
 export interface ReportPicture {
@@ -48,6 +49,8 @@ export interface ReportParts {
   readonly confusion?: ConfusionCounts;
   readonly mistakes?: readonly Mistake[];
   readonly samples?: readonly ReportPicture[];
+  /** Whatever else there is to show, made with `html`. */
+  readonly sections?: readonly PageSection[];
   readonly model?: { readonly name: string; readonly layers: readonly LayerRow[] };
 }
 
