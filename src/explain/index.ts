@@ -29,6 +29,12 @@ export {
 export { type ChannelReduction, channelHeatmaps, type Heatmap, resizeHeatmap } from "./heatmap.ts";
 export { type IntegratedGradients, type IntegratedOptions, integratedGradients } from "./integrated.ts";
 export { type OcclusionOptions, type Occlusions, occlusion } from "./occlusion.ts";
+export { type BarPlotOptions, barPlot } from "./plots/bar.ts";
+export { summaryPlot } from "./plots/beeswarm.ts";
+export { type DependencePlotOptions, dependencePlot } from "./plots/dependence.ts";
+export type { PlotOptions } from "./plots/frame.ts";
+export { type ImageMap, imagePlot, regionHeatmap } from "./plots/image.ts";
+export { waterfallPlot } from "./plots/waterfall.ts";
 export type { Quadrature } from "./quadrature.ts";
 export type { Explained, ScalarOptions, ScalarTarget, Scorer } from "./scalar.ts";
 export {

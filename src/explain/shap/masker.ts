@@ -1,6 +1,7 @@
 import { isFloat } from "../../core/dtype.ts";
 import { ManabiError, showShape } from "../../core/errors.ts";
 import { type Tensor, tensor, where } from "../../ops/tensor.ts";
+import { batchSizeOf } from "../batches.ts";
 
 /** Examples to make: row i is the example `example[i]` with the players of its coalition, the others replaced. */
 export interface MaskedRows {
@@ -23,6 +24,8 @@ export interface Masker<Batch = Tensor> {
   /** Explained examples. */
   readonly examples: number;
   readonly variants: number;
+  /** Examples per call of a black box where nothing else is asked for. */
+  readonly batchSize: number;
   /** The players' own numbers [examples, players], where they have any. */
   readonly data: Tensor | null;
   /** The examples as the black box takes them. */
@@ -49,6 +52,7 @@ export function tableMasker(x: Tensor, background: Tensor, options: TableMaskerO
     names,
     examples,
     variants: background.shape[0],
+    batchSize: batchSizeOf({}, x, "scores"),
     data: options.groups ? null : x,
     mask: ({ count, present, example, variant }) =>
       where(
@@ -115,6 +119,7 @@ export function imageMasker(image: Tensor, regions: RegionMap, { fill = "mean" }
     names: Array.from({ length: players }, (_, i) => `region ${i}`),
     examples: 1,
     variants: 1,
+    batchSize: batchSizeOf({}, image.unsqueeze(0), "scores"),
     data: null,
     mask({ count, present }) {
       const shown = tensor(present, { shape: [count, players], dtype: "bool" }).take(ofPixel, 1);
@@ -160,6 +165,7 @@ export function wordMasker(text: string, options: WordMaskerOptions = {}): Maske
     names: words,
     examples: 1,
     variants: 1,
+    batchSize: 256,
     data: null,
     mask: ({ count, present }) =>
       Array.from({ length: count }, (_, i) =>

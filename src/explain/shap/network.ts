@@ -1,9 +1,10 @@
-import { ManabiError } from "../../core/errors.ts";
+import { ManabiError, showShape } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
 import { oneHot } from "../../ops/creation.ts";
 import { jit } from "../../ops/jit.ts";
 import { type Tensor, tensor } from "../../ops/tensor.ts";
-import { readTargets, type SamplingOptions, type ScoreFunction, type ScoreTable } from "../scores.ts";
+import { batchSizeOf, concatenated, rows, spans } from "../batches.ts";
+import { checkClass, readTargets, type SamplingOptions, type ScoreFunction, type ScoreTable } from "../scores.ts";
 import { checkBackground, playerNames } from "./masker.ts";
 import { perTarget, type ShapValues } from "./shap-values.ts";
 
@@ -50,13 +51,13 @@ export async function explainNetwork(
   samples: Samples,
   options: NetworkShapOptions,
 ): Promise<ShapValues[]> {
-  const { batchSize = defaultBatchSize } = options;
+  const batchSize = batchSizeOf(options, x);
   const features = sizeOf(x.shape.slice(1));
   const scores = await scoresOf(fn, x, batchSize);
   const known = await scoresOf(fn, background, batchSize);
-  const targets = checkedTargets(method.name, options.targets, scores.columns);
+  const targets = checkedTargets(options.targets, scores.columns);
   const cotangents = targets.map((k) => oneHot(tensor(Int32Array.of(k)), scores.columns, { dtype: x.dtype }));
-  const { sums, squares } = await sumContributions(method, fn, x, background, samples, cotangents, options);
+  const { sums, squares } = await sumContributions(method, fn, x, background, samples, cotangents, batchSize, options);
   const n = samples.rows.length;
   const values = sums.map((sum) => sum / n);
   const standardErrors =
@@ -88,7 +89,8 @@ async function sumContributions(
   background: Tensor,
   samples: Samples,
   cotangents: readonly Tensor[],
-  { batchSize = defaultBatchSize, onProgress, signal }: NetworkShapOptions,
+  batchSize: number,
+  { onProgress, signal }: NetworkShapOptions,
 ): Promise<Contributions> {
   const size = x.size * cotangents.length;
   const features = sizeOf(x.shape.slice(1));
@@ -148,7 +150,7 @@ export function checkNetworkInput(method: string, x: Tensor, background: Tensor)
   const [own, other] = [x.shape.slice(1).join(","), background.shape.slice(1).join(",")];
   if (x.rank < 2 || own !== other)
     throw new ManabiError(
-      `${method}: examples [n, ...] and background [rows, ...] must agree after the first axis; they are [${x.shape.join(",")}] and [${background.shape.join(",")}]`,
+      `${method}: examples [n, ...] and background [rows, ...] must agree after the first axis; they are ${showShape(x.shape)} and ${showShape(background.shape)}`,
     );
   checkBackground(method, x, background);
 }
@@ -160,8 +162,6 @@ const asTable =
     const scores = fn(batch);
     return scores.rank === 1 ? scores.unsqueeze(1) : scores;
   };
-
-const defaultBatchSize = 64;
 
 function meanRow({ columns, data }: ScoreTable): Float64Array {
   const mean = new Float64Array(columns);
@@ -176,21 +176,14 @@ const pickColumns = ({ columns, data }: ScoreTable, picked: readonly number[]): 
   });
 
 async function scoresOf(fn: ScoreFunction, x: Tensor, batchSize: number): Promise<ScoreTable> {
-  const rows: number[] = [];
-  let columns = 0;
-  for (let first = 0; first < x.shape[0]; first += batchSize) {
-    const batch = x.slice(0, first, Math.min(first + batchSize, x.shape[0]));
-    const table = await readTargets(fn(batch), batch.shape[0], undefined);
-    columns = table.columns;
-    rows.push(...table.data);
-  }
-  return { columns, data: Float64Array.from(rows) };
+  const tables: ScoreTable[] = [];
+  for (const [from, to] of spans(x.shape[0], batchSize))
+    tables.push(await readTargets(fn(rows(x, from, to)), to - from, undefined));
+  return { columns: tables[0].columns, data: concatenated(tables.map(({ data }) => data)) };
 }
 
-function checkedTargets(method: string, targets: readonly number[] | undefined, classes: number): readonly number[] {
-  const bad = targets?.find((k) => !(Number.isInteger(k) && k >= 0 && k < classes));
-  if (bad !== undefined)
-    throw new ManabiError(`${method}: there is no class ${bad}; the scores have ${classes} (0 to ${classes - 1})`);
+function checkedTargets(targets: readonly number[] | undefined, classes: number): readonly number[] {
+  for (const target of targets ?? []) checkClass(target, classes);
   return targets ?? Array.from({ length: classes }, (_, k) => k);
 }
 
