@@ -1,5 +1,14 @@
 /** Explanations of predictions, for the models of this project and for any function that returns scores. */
 
+export {
+  type FelzenszwalbOptions,
+  felzenszwalb,
+  type QuickshiftOptions,
+  quickshift,
+  type Segmentation,
+  type SlicOptions,
+  slic,
+} from "../superpixels/index.ts";
 export type { BatchOptions } from "./batches.ts";
 export { gaussianBlur } from "./blur.ts";
 export { type CamOptions, cam } from "./cam.ts";
@@ -28,6 +37,29 @@ export {
 } from "./gradients.ts";
 export { type ChannelReduction, channelHeatmaps, type Heatmap, resizeHeatmap } from "./heatmap.ts";
 export { type IntegratedGradients, type IntegratedOptions, integratedGradients } from "./integrated.ts";
+export { type ImageExplanation, type LimeImageOptions, limeImage } from "./lime/image.ts";
+export type { Neighbourhood } from "./lime/moments.ts";
+export type { Explanation, LimeOptions } from "./lime/sampling.ts";
+export {
+  cosineDistances,
+  type FeatureSelection,
+  type FeatureWeight,
+  fitSurrogate,
+  proximity,
+  type Surrogate,
+  type SurrogateOptions,
+} from "./lime/surrogate.ts";
+export {
+  type Bin,
+  type BinnedColumn,
+  type CategoricalColumn,
+  type Column,
+  describeTable,
+  type NumericColumn,
+  type TableOptions,
+} from "./lime/table.ts";
+export { type ColumnWeight, type LimeTabularOptions, limeTabular } from "./lime/tabular.ts";
+export { type LimeTextOptions, limeText, type WordWeight } from "./lime/text.ts";
 export { type OcclusionOptions, type Occlusions, occlusion } from "./occlusion.ts";
 export { type BarPlotOptions, barPlot } from "./plots/bar.ts";
 export { summaryPlot } from "./plots/beeswarm.ts";
@@ -59,7 +91,6 @@ export {
   imageMasker,
   type MaskedRows,
   type Masker,
-  type RegionMap,
   type TableMaskerOptions,
   tableMasker,
   type WordMaskerOptions,

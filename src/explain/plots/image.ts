@@ -1,9 +1,9 @@
 import { ManabiError } from "../../core/errors.ts";
+import type { Segmentation } from "../../superpixels/index.ts";
 import { dataUri, html, type Markup } from "../../train/report/markup.ts";
 import type { Picture } from "../../train/report/png.ts";
 import { colourTable, overlay } from "../draw.ts";
 import type { Heatmap } from "../heatmap.ts";
-import type { RegionMap } from "../shap/masker.ts";
 import type { ShapValues } from "../shap/shap-values.ts";
 import { checkExample, plain, round, soft, svgPicture, text } from "./frame.ts";
 
@@ -14,7 +14,7 @@ export interface ImageMap {
 }
 
 /** The values of an image's regions as a map: each pixel has the value of its whole region. */
-export function regionHeatmap(shap: ShapValues, regions: RegionMap, example = 0): Heatmap {
+export function regionHeatmap(shap: ShapValues, regions: Segmentation, example = 0): Heatmap {
   checkExample("regionHeatmap", shap, example);
   if (shap.names.length !== regions.count)
     throw new ManabiError(
