@@ -41,6 +41,7 @@ def black_box():
     masker = shap.maskers.Independent(background)
     exact = shap.explainers.Exact(f, masker)(x).values
     kernel = shap.KernelExplainer(f, background).shap_values(x, nsamples=2**6, l1_reg=False, silent=True)
+    sparse = shap.KernelExplainer(f, background).shap_values(x, nsamples=2**6, l1_reg="num_features(3)", silent=True)
     # Interactions of pairs at most, for which antithetic permutations are exact.
     pairs = half(6, 6)
 
@@ -57,6 +58,7 @@ def black_box():
         "background": numbers(background),
         "exact": per_output(exact),
         "kernel": per_output(kernel),
+        "sparse": per_output(sparse),
         "permutation": per_output(permutation),
     }
 

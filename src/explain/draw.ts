@@ -9,7 +9,7 @@ import { type Heatmap, resizeHeatmap } from "./heatmap.ts";
 const interpolators = {
   viridis: interpolateViridis,
   cividis: interpolateCividis,
-  "purple-orange": (t: number) => interpolatePuOr(0.9 - 0.8 * t), // its ends are nearly black
+  "purple-orange": (t: number) => interpolatePuOr(0.1 + 0.8 * t), // its ends are nearly black
 } as const;
 export type ColourMap = keyof typeof interpolators;
 export const colourMaps = Object.keys(interpolators) as readonly ColourMap[];

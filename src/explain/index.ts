@@ -61,6 +61,12 @@ export {
 export { type ColumnWeight, type LimeTabularOptions, limeTabular } from "./lime/tabular.ts";
 export { type LimeTextOptions, limeText, type WordWeight } from "./lime/text.ts";
 export { type OcclusionOptions, type Occlusions, occlusion } from "./occlusion.ts";
+export { type BarPlotOptions, barPlot } from "./plots/bar.ts";
+export { summaryPlot } from "./plots/beeswarm.ts";
+export { type DependencePlotOptions, dependencePlot } from "./plots/dependence.ts";
+export type { PlotOptions } from "./plots/frame.ts";
+export { type ImageMap, imagePlot, regionHeatmap } from "./plots/image.ts";
+export { waterfallPlot } from "./plots/waterfall.ts";
 export type { Quadrature } from "./quadrature.ts";
 export type { Explained, ScalarOptions, ScalarTarget, Scorer } from "./scalar.ts";
 export {
@@ -85,7 +91,6 @@ export {
   imageMasker,
   type MaskedRows,
   type Masker,
-  type RegionMap,
   type TableMaskerOptions,
   tableMasker,
   type WordMaskerOptions,

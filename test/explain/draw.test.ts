@@ -62,6 +62,8 @@ test("the diverging map is white in the middle and grows darker to both sides", 
   assert.ok(steps[127] > 93 && steps[128] > 93);
   for (let i = 4; i < 120; i++) assert.ok(steps[i] > steps[i - 4] && steps[255 - i] > steps[259 - i], `${i}`);
   for (let i = 0; i < 128; i++) assert.ok(Math.abs(steps[i] - steps[255 - i]) < 26, `${i}`);
+  const [[lowRed, , lowBlue], [highRed, , highBlue]] = [colours("purple-orange")[16], colours("purple-orange")[239]];
+  assert.ok(lowBlue > lowRed && highRed > highBlue, "purple is low, orange is high");
 });
 
 test("ten steps of every map stay apart for eyes without red, green or blue cones", () => {

@@ -28,7 +28,7 @@ export function forwardSelection({ products }: Moments, count: number): number[]
  * path with `count` of them at most. The path is piecewise linear and is followed exactly (least angle regression with
  * the lasso's modification, Efron et al. 2004).
  */
-export function lassoPath({ products }: Moments, count: number): number[] {
+export function lassoPath({ products }: Pick<Moments, "products">, count: number): number[] {
   const columns = products.rows - 1;
   const path = new LassoPath(columns, products);
   let chosen: number[] | null = null;

@@ -16,8 +16,6 @@ export interface Coalitions {
 /** Values of coalitions: [examples, coalitions, columns], an entry of `columns` per target. */
 export type CoalitionScores = ScoreTable;
 
-const defaultBatchSize = 256;
-
 /**
  * The mean score of every example with every coalition, over the masker's variants. The black box is called with as many
  * rows each time, so that a model compiled for a shape is compiled once; the last call is filled up with its last row.
@@ -26,7 +24,7 @@ export async function scoreCoalitions<Batch>(
   score: BlackBox<Batch>,
   masker: Masker<Batch>,
   coalitions: Coalitions,
-  { targets, batchSize = defaultBatchSize, onProgress, signal }: ShapOptions,
+  { targets, batchSize = masker.batchSize, onProgress, signal }: ShapOptions,
 ): Promise<CoalitionScores> {
   const { variants, examples } = masker;
   const total = examples * coalitions.count * variants;

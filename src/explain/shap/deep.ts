@@ -11,7 +11,7 @@ import { type ShapValues, tolerances } from "./shap-values.ts";
  * the rows of `background` [rows, ...]; approximate Shapley values in the time of a few backward passes. One entry per
  * target. The function is explained as the graph of operations it builds; call `eval()` on a model first.
  */
-export function deepShap(
+export async function deepShap(
   fn: ScoreFunction,
   x: Tensor,
   background: Tensor,

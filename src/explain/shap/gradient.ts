@@ -16,7 +16,7 @@ export interface GradientShapOptions extends NetworkShapOptions {
  * [rows, ...], both averages by random draws. x is [n, ...]; one entry per target. The values add up in expectation only:
  * `gap` and `standardErrors` say how far the draws were from that.
  */
-export function gradientShap(
+export async function gradientShap(
   fn: ScoreFunction,
   x: Tensor,
   background: Tensor,

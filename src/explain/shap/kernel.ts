@@ -1,6 +1,7 @@
 import { CholeskyDecomposition, Matrix } from "ml-matrix";
 import { ManabiError } from "../../core/errors.ts";
 import { Rng, seedKey } from "../../core/rng.ts";
+import { lassoPath } from "../lime/selection.ts";
 import type { BlackBox } from "../scores.ts";
 import { CoalitionSet, playerData, type ShapOptions, scoreCoalitions } from "./coalitions.ts";
 import type { Masker } from "./masker.ts";
@@ -10,6 +11,9 @@ export interface KernelShapOptions extends ShapOptions {
   /** Coalitions to score besides the empty one and that of all players; default 2 players + 2048. From 2^players - 2 on
    *  all are scored and the values are exact. */
   readonly budget?: number;
+  /** Keeps this many players at most, the first on the path of the lasso, for explanations of few players; the others get
+   *  0 and what they had goes to those kept. Default: all. */
+  readonly features?: number;
 }
 
 /**
@@ -24,11 +28,13 @@ export async function kernelShap<Batch>(
   options: KernelShapOptions = {},
 ): Promise<ShapValues[]> {
   const players = masker.names.length;
-  const { budget = 2 * players + 2048, seed = 0 } = options;
+  const { budget = 2 * players + 2048, features = players, seed = 0 } = options;
   if (!Number.isInteger(budget) || budget < 2 * players)
     throw new ManabiError(
       `kernelShap: a budget of ${budget} coalitions for ${players} players; take an integer of at least ${2 * players}, twice their number`,
     );
+  if (!Number.isInteger(features) || features < 1)
+    throw new ManabiError(`kernelShap: features is ${features}; keep an integer number of players, at least 1`);
   const set = new CoalitionSet(players);
   const weights = chooseCoalitions(set, budget, new Rng(seedKey(seed)));
   const scores = await scoreCoalitions(score, masker, set.toCoalitions(), options);
@@ -46,10 +52,26 @@ export async function kernelShap<Batch>(
       for (let place = 2; place < set.size; place++) responses.set(place - 2, at, value(place) - base[at]);
     }
   const totals = outputs.map((output, at) => output - base[at]);
-  const values = fitAdditive(set, weights, responses, totals);
+  const sampled = { set, weights, responses, totals };
+  const values =
+    features < players ? fitSparse(sampled, features) : fitAdditive(sampled, everyPlayer(players), [...totals.keys()]);
   const shared = { count: masker.examples, names: masker.names, data: await playerData(masker) };
   return perTarget("kernelShap", shared, { targets, values, base, outputs }, tolerances.exact);
 }
+
+/** Coalitions and what they are worth. */
+interface Sampled {
+  /** Those from place 2 on count. */
+  readonly set: CoalitionSet;
+  /** Of each of them. */
+  readonly weights: readonly number[];
+  /** Their scores less that of the empty coalition, a column per example and target. */
+  readonly responses: Matrix;
+  /** The score of all players less that of none, per column. */
+  readonly totals: Float64Array<ArrayBuffer>;
+}
+
+const everyPlayer = (players: number): number[] => Array.from({ length: players }, (_, p) => p);
 
 /** Adds coalitions to `set` and returns the weight of each from place 2 on. */
 function chooseCoalitions(set: CoalitionSet, budget: number, rng: Rng): number[] {
@@ -92,49 +114,74 @@ function chooseCoalitions(set: CoalitionSet, budget: number, rng: Rng): number[]
 }
 
 /**
- * Additive values [responses' columns, players] with sums `totals` that fit the coalitions' responses best. The last
- * player is eliminated: its value is the total less the others'.
+ * Additive values [columns, players] of the players `kept`, whose sums are the totals of the columns `at`, that fit the
+ * responses best. The last one is eliminated: its value is the total less the others'.
  */
 function fitAdditive(
-  set: CoalitionSet,
-  weights: readonly number[],
-  responses: Matrix,
-  totals: Float64Array,
+  { set, weights, responses, totals }: Sampled,
+  kept: readonly number[],
+  at: readonly number[],
 ): Float64Array<ArrayBuffer> {
-  const { players } = set;
-  const values = new Float64Array(totals.length * players);
-  const free = players - 1;
-  const fitted = free > 0 ? solve() : null;
-  for (const [at, total] of totals.entries()) {
-    let rest = total;
-    for (let p = 0; p < free; p++) {
-      const value = (fitted as Matrix).get(p, at);
-      values[at * players + p] = value;
+  const last = kept[kept.length - 1];
+  const free = kept.slice(0, -1);
+  const values = new Float64Array(at.length * set.players);
+  const fitted = free.length > 0 ? solve() : null;
+  for (const [i, column] of at.entries()) {
+    let rest = totals[column];
+    for (const [f, p] of free.entries()) {
+      const value = (fitted as Matrix).get(f, i);
+      values[i * set.players + p] = value;
       rest -= value;
     }
-    values[at * players + free] = rest;
+    values[i * set.players + last] = rest;
   }
   return values;
 
   function solve(): Matrix {
-    const design = new Matrix(weights.length, free);
-    const weighted = new Matrix(free, weights.length);
-    for (const [r, weight] of weights.entries()) {
+    const design = new Matrix(weights.length, free.length);
+    const targets = new Matrix(weights.length, at.length);
+    for (let r = 0; r < weights.length; r++) {
       const row = set.row(r + 2);
-      for (let p = 0; p < free; p++) {
-        design.set(r, p, row[p] - row[free]);
-        weighted.set(p, r, weight * (row[p] - row[free]));
-      }
-      if (row[free]) for (const [at, total] of totals.entries()) responses.set(r, at, responses.get(r, at) - total);
+      for (const [f, p] of free.entries()) design.set(r, f, row[p] - row[last]);
+      for (const [i, column] of at.entries()) targets.set(r, i, responses.get(r, column) - row[last] * totals[column]);
     }
+    const weighted = design.transpose().mulRowVector([...weights]);
     const gram = new CholeskyDecomposition(weighted.mmul(design));
     const pivots = gram.lowerTriangularMatrix.diagonal();
     if (!(Math.min(...pivots) > 1e-7 * Math.max(...pivots)))
       throw new ManabiError(
-        `kernelShap: the ${weights.length} coalitions drawn do not determine the values of ${players} players; raise the budget, or join players into groups`,
+        `kernelShap: the ${weights.length} coalitions drawn do not determine the values of ${kept.length} players; raise the budget, or join players into groups`,
       );
-    return gram.solve(weighted.mmul(responses));
+    return gram.solve(weighted.mmul(targets));
   }
+}
+
+/**
+ * As `fitAdditive`, with the players of each column chosen by the lasso. The constraint is met half way there, as in the
+ * package `shap`: each coalition counts once from nothing and once from all players, weighted by how many are missing.
+ */
+function fitSparse(sampled: Sampled, features: number): Float64Array<ArrayBuffer> {
+  const { set, weights, responses, totals } = sampled;
+  const { players } = set;
+  const design = new Matrix(2 * weights.length, players + 1);
+  const values = new Float64Array(totals.length * players);
+  for (const [column, total] of totals.entries()) {
+    for (const [r, weight] of weights.entries()) {
+      const row = set.row(r + 2);
+      const size = row.reduce((sum, flag) => sum + flag, 0);
+      const [fromNone, fromAll] = [Math.sqrt(weight * (players - size)), Math.sqrt(weight * size)];
+      for (let p = 0; p < players; p++) {
+        design.set(2 * r, p, fromNone * row[p]);
+        design.set(2 * r + 1, p, fromAll * (row[p] - 1));
+      }
+      design.set(2 * r, players, fromNone * responses.get(r, column));
+      design.set(2 * r + 1, players, fromAll * (responses.get(r, column) - total));
+    }
+    const found = lassoPath({ products: design.transpose().mmul(design) }, features);
+    const kept = found.length > 0 ? found : [0]; // a score that never changes
+    values.set(fitAdditive(sampled, kept, [column]), column * players);
+  }
+  return values;
 }
 
 function binomial(n: number, k: number): number {

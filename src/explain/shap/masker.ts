@@ -1,6 +1,8 @@
 import { isFloat } from "../../core/dtype.ts";
 import { ManabiError, showShape } from "../../core/errors.ts";
 import { type Tensor, tensor, where } from "../../ops/tensor.ts";
+import type { Segmentation } from "../../superpixels/index.ts";
+import { batchSizeOf } from "../batches.ts";
 
 /** Examples to make: row i is the example `example[i]` with the players of its coalition, the others replaced. */
 export interface MaskedRows {
@@ -23,6 +25,8 @@ export interface Masker<Batch = Tensor> {
   /** Explained examples. */
   readonly examples: number;
   readonly variants: number;
+  /** Examples per call of a black box where nothing else is asked for. */
+  readonly batchSize: number;
   /** The players' own numbers [examples, players], where they have any. */
   readonly data: Tensor | null;
   /** The examples as the black box takes them. */
@@ -49,6 +53,7 @@ export function tableMasker(x: Tensor, background: Tensor, options: TableMaskerO
     names,
     examples,
     variants: background.shape[0],
+    batchSize: batchSizeOf({}, x, "scores"),
     data: options.groups ? null : x,
     mask: ({ count, present, example, variant }) =>
       where(
@@ -81,23 +86,18 @@ export function checkBackground(method: string, x: Tensor, background: Tensor): 
     );
 }
 
-/** Which region each pixel of an image belongs to, as superpixels are given. */
-export interface RegionMap {
-  readonly width: number;
-  readonly height: number;
-  /** [height, width], 0 to count - 1. */
-  readonly labels: Int32Array;
-  readonly count: number;
-}
-
 export interface ImageMaskerOptions {
-  /** What absent regions show: "mean" (default) the image's own mean colour, a number for every value, a number per
+  /** What absent regions show: "imageMean" (default) the mean colour of the whole image, a number for every value, a number per
    *  channel, or an image [c, h, w], such as a blurred one. */
-  readonly fill?: "mean" | number | readonly number[] | Tensor;
+  readonly fill?: "imageMean" | number | readonly number[] | Tensor;
 }
 
-/** Regions of one image [c, h, w] as players. */
-export function imageMasker(image: Tensor, regions: RegionMap, { fill = "mean" }: ImageMaskerOptions = {}): Masker {
+/** Regions of one image [c, h, w], such as superpixels, as players. */
+export function imageMasker(
+  image: Tensor,
+  regions: Segmentation,
+  { fill = "imageMean" }: ImageMaskerOptions = {},
+): Masker {
   const { width, height, labels, count: players } = regions;
   if (image.rank !== 3 || image.shape[1] !== height || image.shape[2] !== width || labels.length !== width * height)
     throw new ManabiError(
@@ -115,6 +115,7 @@ export function imageMasker(image: Tensor, regions: RegionMap, { fill = "mean" }
     names: Array.from({ length: players }, (_, i) => `region ${i}`),
     examples: 1,
     variants: 1,
+    batchSize: batchSizeOf({}, image.unsqueeze(0), "scores"),
     data: null,
     mask({ count, present }) {
       const shown = tensor(present, { shape: [count, players], dtype: "bool" }).take(ofPixel, 1);
@@ -126,7 +127,7 @@ export function imageMasker(image: Tensor, regions: RegionMap, { fill = "mean" }
 /** What stands behind an image, [1, c, h or 1, w or 1]. */
 function filling(image: Tensor, fill: NonNullable<ImageMaskerOptions["fill"]>): Tensor {
   const [c] = image.shape;
-  if (fill === "mean") return image.mean([1, 2], { keepDims: true }).unsqueeze(0);
+  if (fill === "imageMean") return image.mean([1, 2], { keepDims: true }).unsqueeze(0);
   if (typeof fill === "number" || Array.isArray(fill)) {
     const colour = typeof fill === "number" ? Array.from({ length: c }, () => fill) : (fill as readonly number[]);
     if (colour.length !== c)
@@ -160,6 +161,7 @@ export function wordMasker(text: string, options: WordMaskerOptions = {}): Maske
     names: words,
     examples: 1,
     variants: 1,
+    batchSize: 256,
     data: null,
     mask: ({ count, present }) =>
       Array.from({ length: count }, (_, i) =>

@@ -1,9 +1,10 @@
-import { ManabiError } from "../../core/errors.ts";
+import { ManabiError, showShape } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
 import { oneHot } from "../../ops/creation.ts";
 import { jit } from "../../ops/jit.ts";
 import { type Tensor, tensor } from "../../ops/tensor.ts";
-import { readTargets, type SamplingOptions, type ScoreFunction, type ScoreTable } from "../scores.ts";
+import { batchSizeOf, concatenated, rows, spans } from "../batches.ts";
+import { checkClass, readTargets, type SamplingOptions, type ScoreFunction, type ScoreTable } from "../scores.ts";
 import { checkBackground, playerNames } from "./masker.ts";
 import { perTarget, type ShapValues } from "./shap-values.ts";
 
@@ -50,83 +51,98 @@ export async function explainNetwork(
   samples: Samples,
   options: NetworkShapOptions,
 ): Promise<ShapValues[]> {
-  const { batchSize = 64, onProgress, signal } = options;
-  const count = x.shape[0];
+  const batchSize = batchSizeOf(options, x);
   const features = sizeOf(x.shape.slice(1));
-  const outputs = await scoresOf(fn, x, batchSize);
-  const expected = await scoresOf(fn, background, batchSize);
-  const targets = checkedTargets(method.name, options.targets, outputs.columns);
-  const width = targets.length * features;
-  const sums = new Float64Array(count * width);
-  const squares = samples.drawn ? new Float64Array(count * width) : null;
-  const pass = jit((own: Tensor, reference: Tensor, position: Tensor, weight: Tensor, target: Tensor) => {
+  const scores = await scoresOf(fn, x, batchSize);
+  const known = await scoresOf(fn, background, batchSize);
+  const targets = checkedTargets(options.targets, scores.columns);
+  const cotangents = targets.map((k) => oneHot(tensor(Int32Array.of(k)), scores.columns, { dtype: x.dtype }));
+  const { sums, squares } = await sumContributions(method, fn, x, background, samples, cotangents, batchSize, options);
+  const n = samples.rows.length;
+  const values = sums.map((sum) => sum / n);
+  const standardErrors =
+    squares && n > 1 ? squares.map((sum, i) => Math.sqrt(Math.max(0, sum / n - values[i] ** 2) / (n - 1))) : null;
+  const shared = {
+    count: x.shape[0],
+    names: playerNames(method.name, options.names, features, "feature"),
+    data: Float64Array.from(await x.data(), Number),
+  };
+  const expected = meanRow(known);
+  const outputs = pickColumns(scores, targets);
+  const base = outputs.map((_, i) => expected[targets[i % targets.length]]);
+  const found = { targets: targets.length, values, standardErrors, base, outputs };
+  return perTarget(method.name, shared, found, method.tolerance);
+}
+
+interface Contributions {
+  /** [examples, targets, features] */
+  readonly sums: Float64Array<ArrayBuffer>;
+  /** Sums of squares, for random draws. */
+  readonly squares: Float64Array<ArrayBuffer> | null;
+}
+
+/** Contributions to every target, whose cotangents are [1, classes], summed over the samples. */
+async function sumContributions(
+  method: Method,
+  fn: ScoreFunction,
+  x: Tensor,
+  background: Tensor,
+  samples: Samples,
+  cotangents: readonly Tensor[],
+  batchSize: number,
+  { onProgress, signal }: NetworkShapOptions,
+): Promise<Contributions> {
+  const size = x.size * cotangents.length;
+  const features = sizeOf(x.shape.slice(1));
+  const sums = new Float64Array(size);
+  const squares = samples.drawn ? new Float64Array(size) : null;
+  const pass = jit(passOf(method, fn, samples.drawn));
+  const batches = grid(x.shape[0], samples.rows.length, batchSize);
+  for (const [done, { examples, used, draws, weights }] of batches.entries()) {
+    const own = x.take(tensor(examples));
+    const reference = background.take(tensor(draws.map((d) => samples.rows[d])));
+    const position = tensor(Float64Array.from(draws, (d) => samples.positions[d])).cast(x.dtype);
+    for (const [t, cotangent] of cotangents.entries()) {
+      signal?.throwIfAborted();
+      const results = pass(own, reference, position, tensor(weights).cast(x.dtype), cotangent);
+      for (const [r, into] of [sums, squares].entries()) {
+        if (!into) continue;
+        const parts = await results[r].data();
+        for (let i = 0; i < used; i++)
+          for (let j = 0; j < features; j++)
+            into[(examples[i] * cotangents.length + t) * features + j] += Number(parts[i * features + j]);
+      }
+    }
+    onProgress?.(done + 1, batches.length);
+  }
+  return { sums, squares };
+}
+
+/** All pairs of g examples with m references in one pass; the contributions, and where asked for their squares, summed
+ *  over the references with `weight` [m]: [g, ...]. */
+function passOf(method: Method, fn: ScoreFunction, withSquares: boolean) {
+  return (own: Tensor, reference: Tensor, position: Tensor, weight: Tensor, cotangent: Tensor): Tensor[] => {
     const [g, m] = [own.shape[0], reference.shape[0]];
     const shape = own.shape.slice(1);
-    const ones = shape.map(() => 1);
+    const perReference = [m, ...shape.map(() => 1)];
     const paired = (t: Tensor, axis: number) =>
       t
         .unsqueeze(axis)
         .broadcastTo([g, m, ...t.shape.slice(1)])
         .flatten(0, 1);
-    const parts = method.attribute(wholeTable(fn), {
+    const parts = method.attribute(asTable(fn), {
       own: paired(own, 1),
       reference: paired(reference, 0),
-      position: paired(position.reshape([m, ...ones]), 0),
-      cotangent: target.broadcastTo([g * m, target.shape[1]]),
+      position: paired(position.reshape(perReference), 0),
+      cotangent: cotangent.broadcastTo([g * m, cotangent.shape[1]]),
     });
-    const weighted = (t: Tensor) =>
+    const total = (t: Tensor) =>
       t
         .reshape([g, m, ...shape])
-        .mul(weight.reshape([m, ...ones]))
+        .mul(weight.reshape(perReference))
         .sum(1);
-    return samples.drawn ? [weighted(parts), weighted(parts.square())] : [weighted(parts)];
-  });
-  const batches = grid(count, samples.rows.length, batchSize);
-  for (const [done, { examples, used, draws, weights }] of batches.entries()) {
-    const own = x.take(tensor(examples));
-    const reference = background.take(tensor(draws.map((d) => samples.rows[d])));
-    const position = tensor(Float64Array.from(draws, (d) => samples.positions[d])).cast(x.dtype);
-    for (const [t, target] of targets.entries()) {
-      signal?.throwIfAborted();
-      const hot = oneHot(tensor(Int32Array.of(target)), outputs.columns, { dtype: x.dtype });
-      const results = pass(own, reference, position, tensor(weights).cast(x.dtype), hot);
-      for (const [r, into] of [sums, squares].entries()) {
-        const parts = into && (await results[r].data());
-        for (let i = 0; parts && i < used; i++)
-          for (let j = 0; j < features; j++)
-            into[(examples[i] * targets.length + t) * features + j] += Number(parts[i * features + j]);
-      }
-    }
-    onProgress?.(done + 1, batches.length);
-  }
-  const n = samples.rows.length;
-  const values = sums.map((sum) => sum / n);
-  const standardErrors =
-    squares && n > 1 ? squares.map((sum, i) => Math.sqrt(Math.max(0, sum / n - values[i] ** 2) / (n - 1))) : null;
-  const base = targets.map((k) => {
-    let sum = 0;
-    for (let i = 0; i < background.shape[0]; i++) sum += expected.data[i * expected.columns + k];
-    return sum / background.shape[0];
-  });
-  return perTarget(
-    method.name,
-    {
-      count,
-      names: playerNames(method.name, options.names, features, "feature"),
-      data: Float64Array.from(await x.data(), Number),
-    },
-    {
-      targets: targets.length,
-      values,
-      standardErrors,
-      base: Float64Array.from({ length: count * targets.length }, (_, i) => base[i % targets.length]),
-      outputs: Float64Array.from({ length: count * targets.length }, (_, i) => {
-        const [example, t] = [Math.floor(i / targets.length), i % targets.length];
-        return outputs.data[example * outputs.columns + targets[t]];
-      }),
-    },
-    method.tolerance,
-  );
+    return withSquares ? [total(parts), total(parts.square())] : [total(parts)];
+  };
 }
 
 /** Throws unless background [rows, ...] has rows like those of x [n, ...]. */
@@ -134,35 +150,40 @@ export function checkNetworkInput(method: string, x: Tensor, background: Tensor)
   const [own, other] = [x.shape.slice(1).join(","), background.shape.slice(1).join(",")];
   if (x.rank < 2 || own !== other)
     throw new ManabiError(
-      `${method}: examples [n, ...] and background [rows, ...] must agree after the first axis; they are [${x.shape.join(",")}] and [${background.shape.join(",")}]`,
+      `${method}: examples [n, ...] and background [rows, ...] must agree after the first axis; they are ${showShape(x.shape)} and ${showShape(background.shape)}`,
     );
   checkBackground(method, x, background);
 }
 
 /** A function whose scores are [n, classes], of one class where it returned [n]. */
-const wholeTable =
+const asTable =
   (fn: ScoreFunction): ScoreFunction =>
   (batch) => {
     const scores = fn(batch);
     return scores.rank === 1 ? scores.unsqueeze(1) : scores;
   };
 
-async function scoresOf(fn: ScoreFunction, x: Tensor, batchSize: number): Promise<ScoreTable> {
-  const rows: number[] = [];
-  let columns = 0;
-  for (let first = 0; first < x.shape[0]; first += batchSize) {
-    const batch = x.slice(0, first, Math.min(first + batchSize, x.shape[0]));
-    const table = await readTargets(fn(batch), batch.shape[0], undefined);
-    columns = table.columns;
-    rows.push(...table.data);
-  }
-  return { columns, data: Float64Array.from(rows) };
+function meanRow({ columns, data }: ScoreTable): Float64Array {
+  const mean = new Float64Array(columns);
+  for (const [i, value] of data.entries()) mean[i % columns] += (value * columns) / data.length;
+  return mean;
 }
 
-function checkedTargets(method: string, targets: readonly number[] | undefined, classes: number): readonly number[] {
-  const bad = targets?.find((k) => !(Number.isInteger(k) && k >= 0 && k < classes));
-  if (bad !== undefined)
-    throw new ManabiError(`${method}: there is no class ${bad}; the scores have ${classes} (0 to ${classes - 1})`);
+const pickColumns = ({ columns, data }: ScoreTable, picked: readonly number[]): Float64Array<ArrayBuffer> =>
+  Float64Array.from({ length: (data.length / columns) * picked.length }, (_, i) => {
+    const row = Math.floor(i / picked.length);
+    return data[row * columns + picked[i % picked.length]];
+  });
+
+async function scoresOf(fn: ScoreFunction, x: Tensor, batchSize: number): Promise<ScoreTable> {
+  const tables: ScoreTable[] = [];
+  for (const [from, to] of spans(x.shape[0], batchSize))
+    tables.push(await readTargets(fn(rows(x, from, to)), to - from, undefined));
+  return { columns: tables[0].columns, data: concatenated(tables.map(({ data }) => data)) };
+}
+
+function checkedTargets(targets: readonly number[] | undefined, classes: number): readonly number[] {
+  for (const target of targets ?? []) checkClass(target, classes);
   return targets ?? Array.from({ length: classes }, (_, k) => k);
 }
 

@@ -2,8 +2,11 @@ import { backward } from "../../autodiff/vjp.ts";
 import { isFloat } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { makeNode, type Node, reachable } from "../../graph/node.ts";
-import { substitute } from "../../graph/rewrite.ts";
+import { attentionWeights } from "../../ops/attention.ts";
+import { Tensor } from "../../ops/tensor.ts";
+import { type AttentionAttrs, attentionSizes } from "../../primitives/attention.ts";
 import { type AxesAttrs, insertAxes, sum } from "../../primitives/broadcast.ts";
+import { stopGradient, stopGradientPrim } from "../../primitives/control.ts";
 import { abs, add, cast, div, eq, ge, gt, maximum, minimum, mul, sub, where } from "../../primitives/elementwise.ts";
 import { type PrimitiveName, primitives } from "../../primitives/index.ts";
 import { constantLike } from "../../primitives/leaf.ts";
@@ -19,6 +22,7 @@ import { constantLike } from "../../primitives/leaf.ts";
  * - Products of two values that both change (attention, gates) give each the Shapley value of a game of two: its change
  *   times the mean of the other; quotients, maxima and powers likewise.
  * - The maximum over an axis or window gives all to where the larger of both maxima is found.
+ * - What `stopGradient` hides is a shift that the result does not depend on (softmax, moments): it is held at one value.
  */
 
 const names = (...list: PrimitiveName[]): ReadonlySet<string> => new Set(list.map((name) => primitives[name].name));
@@ -39,7 +43,7 @@ const ofTwo = names("div", "mod", "pow", "maximum", "minimum");
 const extrema = names("max", "min");
 /** Linear in one argument where the others, a condition or positions, do not change. */
 const selecting = names("where", "gather", "scatterAdd");
-/** Hands its first input through, whatever gradient it has; that covers functions with a gradient of their own. */
+/** Functions with a gradient of their own are what their first input is. */
 const transparent = names("stopGradient");
 
 /**
@@ -48,12 +52,12 @@ const transparent = names("stopGradient");
  * for operations without a rule.
  */
 export function multipliers(output: Node, ct: Node, input: Node, reference: Node): Node | null {
-  const order = reachable([output]);
-  const twins = new Map<Node, Node>();
-  for (const [i, twin] of substitute(order, new Map([[input, reference]])).entries()) twins.set(order[i], twin);
-  const changes = (node: Node) => twins.get(node) !== node;
+  const { end, twins } = bothEnds(withoutFusedAttention(output), input, reference);
+  const order = reachable([end]);
+  const changes = (node: Node) => twinOf(node, twins) !== node;
   const sources = sourcesOf(order, changes);
-  const cts = new Map<Node, Node>([[output, ct]]);
+  const cts = new Map<Node, Node>([[end, ct]]);
+  if (!changes(end)) return null;
   const give = (node: Node, ct: Node | null) => {
     if (!ct || !changes(node)) return;
     const before = cts.get(node);
@@ -70,6 +74,54 @@ export function multipliers(output: Node, ct: Node, input: Node, reference: Node
   return cts.get(input) ?? null;
 }
 
+type Twins = ReadonlyMap<Node, Node>;
+const twinOf = (node: Node, twins: Twins): Node => twins.get(node) ?? node;
+const changeOf = (node: Node, twins: Twins): Node => sub(node, twinOf(node, twins));
+
+/** The graph of `output` again and, for each of its nodes that changes, the one of the other end. */
+function bothEnds(output: Node, input: Node, reference: Node): { readonly end: Node; readonly twins: Twins } {
+  const own = new Map<Node, Node>();
+  const twins = new Map([[input, reference]]);
+  for (const node of reachable([output])) {
+    const inputs = node.inputs.map((x) => own.get(x) as Node);
+    const others = inputs.map((x) => twinOf(x, twins));
+    const again = (from: readonly Node[]) =>
+      from.every((x, i) => x === node.inputs[i]) ? node : makeNode(node.prim, from, node.attrs);
+    const changes = inputs.some((x, i) => x !== others[i]);
+    const kept = changes && node.prim === stopGradientPrim ? held(inputs[0], others[0]) : again(inputs);
+    own.set(node, kept);
+    if (changes && node.prim !== stopGradientPrim) twins.set(kept, again(others));
+  }
+  return { end: own.get(output) as Node, twins };
+}
+
+/** The larger of both: exponentials shifted by it do not overflow. */
+const held = (x: Node, other: Node): Node => stopGradient(maximum(x, other));
+
+/** The graph with fused attention taken apart into the operations of its formula. */
+function withoutFusedAttention(output: Node): Node {
+  const made = new Map<Node, Node>();
+  for (const node of reachable([output])) {
+    const inputs = node.inputs.map((x) => made.get(x) as Node);
+    const same = inputs.every((x, i) => x === node.inputs[i]);
+    const isFused = node.prim.name === primitives.attention.name;
+    const again = () => (same ? node : makeNode(node.prim, inputs, node.attrs));
+    made.set(node, isFused ? attentionFormula(inputs, node.attrs as AttentionAttrs) : again());
+  }
+  return made.get(output) as Node;
+}
+
+/** What the primitive `attention` computes, but for the logarithms at its end, which only its gradient reads. */
+function attentionFormula(operands: readonly Node[], { scale, causal }: AttentionAttrs): Node {
+  const [q, k, v, mask = null] = operands.map((x) => new Tensor(x));
+  const { rows } = attentionSizes("attention", operands);
+  const weights = attentionWeights(q, k, { mask, isCausal: causal, scale });
+  return weights
+    .matmul(v)
+    .reshape([-1])
+    .pad([[0, rows]]).node;
+}
+
 /** For every changing node the one that it is an elementwise function of: itself unless its arguments share one. */
 function sourcesOf(order: readonly Node[], changes: (node: Node) => boolean): ReadonlyMap<Node, Node> {
   const sources = new Map<Node, Node>();
@@ -83,10 +135,6 @@ function sourcesOf(order: readonly Node[], changes: (node: Node) => boolean): Re
   }
   return sources;
 }
-
-type Twins = ReadonlyMap<Node, Node>;
-const twinOf = (node: Node, twins: Twins): Node => twins.get(node) ?? node;
-const changeOf = (node: Node, twins: Twins): Node => sub(node, twinOf(node, twins));
 
 /** Changes smaller than this are taken for 0: rounding would decide their ratio. */
 const smallest = (x: Node): Node => constantLike(x, x.dtype === "f64" ? 1e-12 : 1e-6);

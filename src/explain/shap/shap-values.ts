@@ -42,7 +42,7 @@ export function checkedValues(method: string, shap: Unchecked, tolerance: number
       tolerance === null ? Number.POSITIVE_INFINITY : tolerance * Math.max(Math.abs(output), Math.abs(base));
     if (!(miss <= allowed + 1e-12))
       throw new ManabiError(
-        `${method}: base ${base} and the values of example ${i} add up to ${sum}, the model's output is ${output}, so they do not explain it; the gap ${miss} may be ${allowed}. A model that gives one example different scores from call to call (dropout in training mode, for instance) does this: call eval() first`,
+        `${method}: base ${base} and the values of example ${i} add up to ${sum}, the model's output is ${output}, so they do not explain it; the gap ${miss} may be ${allowed}. A model does this whose score of an example differs from call to call or with the others in its batch, as dropout and batch normalization in training mode: call eval() first`,
       );
     gap = Math.max(gap, miss);
   }
