@@ -26,7 +26,7 @@ import type { Classifier } from "./published.ts";
 /** What is asked of every class of every picture. */
 export interface Explaining extends Pick<ImageQuestion, "layer" | "samples" | "superpixels" | "seed" | "batchSize"> {
   readonly methods: readonly ImageMethodName[];
-  /** Whether methods that cannot explain this model are left out, or their error is thrown. */
+  /** Whether methods that cannot explain this model are told and left out; otherwise their error is thrown. */
   readonly leaveOut: boolean;
   /** Whether explanations are checked by deletion, insertion and random weights. */
   readonly trust: boolean;
@@ -76,7 +76,7 @@ export async function explainClass(
   const picture = pictureOf(image.data, image.shape, input.transforms);
   const scores = attentive(probabilitiesOf(model), signal);
   const question: ImageQuestion = {
-    ...{ model, layer, samples, superpixels, seed, batchSize, signal },
+    ...{ model, scores, layer, samples, superpixels, seed, batchSize, signal },
     image: fromHost(image),
     target: asked.index,
     picture: {

@@ -43,7 +43,7 @@ export interface DrawOptions {
   /** Default: "purple-orange" (0 is white, against is purple, for is orange) where the map has negative values,
    *  otherwise "viridis" from 0. */
   readonly colours?: ColourMap;
-  /** The value that gets the strongest colour. Default: that which 99.5 % of all values, without their signs, do not
+  /** The value that gets the strongest colour. Default: that which 99 % of all values, without their signs, do not
    *  exceed, so that single pixels do not make the rest pale. */
   readonly limit?: number;
 }
@@ -142,7 +142,7 @@ function colouring(map: Heatmap, { colours = colourMapOf(map), limit = usualLimi
   return { table: colourTable(colours), levelOf, strength };
 }
 
-const usualLimit = ({ data }: Heatmap): number => data.map(Math.abs).sort()[Math.ceil(0.995 * (data.length - 1))];
+const usualLimit = ({ data }: Heatmap): number => data.map(Math.abs).sort()[Math.ceil(0.99 * (data.length - 1))];
 
 /** Brightness as the eye weighs red, green and blue (ITU-R BT.601). */
 function grey({ data, channels, ...size }: Picture): Picture {

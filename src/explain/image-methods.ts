@@ -11,7 +11,9 @@ import { gradCam, gradCamPlusPlus, guidedGradCam } from "./grad-cam.ts";
 import { type Attribution, guidedBackprop, inputXGradient, saliency } from "./gradients.ts";
 import { channelHeatmaps, type Heatmap } from "./heatmap.ts";
 import { integratedGradients } from "./integrated.ts";
+import { limeImage } from "./lime/image.ts";
 import { occlusion } from "./occlusion.ts";
+import { regionHeatmap } from "./plots/image.ts";
 import { forwardOf } from "./scalar.ts";
 import type { BlackBox, SamplingOptions } from "./scores.ts";
 import { deepShap } from "./shap/deep.ts";
@@ -29,6 +31,8 @@ export type SuperpixelMethod = keyof typeof superpixelMethods;
 export interface ImageQuestion extends SamplingOptions {
   /** Images [n, c, h, w] -> logits [n, classes]. */
   readonly model: Layer;
+  /** What methods that need scores alone ask instead. Default: the model's probabilities. */
+  readonly scores?: BlackBox;
   /** As the model takes it, [c, h, w]. */
   readonly image: Tensor;
   /** The class. */
@@ -71,6 +75,8 @@ export const probabilitiesOf =
   (images) =>
     softmax(predictLogits(model, images), -1);
 
+const scoresOf = ({ scores, model }: ImageQuestion): BlackBox => scores ?? probabilitiesOf(model);
+
 const batchOf = ({ image }: ImageQuestion): Tensor => image.unsqueeze(0);
 
 /** What methods by gradients are asked. */
@@ -108,16 +114,13 @@ const absences = (image: Tensor): Tensor => {
   return concatenate([whole.mul(0), gaussianBlur(whole, Math.max(...image.shape.slice(1)) / 20)], 0);
 };
 
-/** The number of each region at its pixels. */
-function regionMap({ width, height, labels }: Segmentation, values: ArrayLike<number>): Heatmap {
-  return { width, height, data: Float32Array.from(labels, (region) => values[region]) };
-}
+const count = ({ count }: Segmentation): Fact => ({ label: "superpixels", value: count });
 
 /** All methods for images, by the name that the command line knows them by. */
 export const imageMethods = {
   gradcam: {
     title: "Grad-CAM",
-    about: "Where the last feature maps speak for the class: feature maps weighted by their mean gradient. Coarse.",
+    about: "Where the last feature maps speak for the class: they are weighted by their mean gradient. Coarse.",
     paper: "Selvaraju et al. 2017",
     explain: async (q) => ofMaps(await gradCam(q.model, batchOf(q), atLayer(q))),
   },
@@ -200,6 +203,17 @@ export const imageMethods = {
       return ofShap(shap, q.image);
     },
   },
+  lime: {
+    title: "LIME",
+    about: "A linear model of which superpixels are seen, fitted around the picture; R² tells how far to believe it.",
+    paper: "Ribeiro et al. 2016",
+    async explain(q) {
+      const segments = superpixelsOf(q);
+      const options = { targets: [q.target], samples: q.samples, batchSize: q.batchSize, ...sampling(q) };
+      const [{ heatmap, fidelity }] = await limeImage(scoresOf(q), q.image, { ...options, segments });
+      return { heatmap, facts: [{ label: "R²", value: fidelity }, count(segments)] };
+    },
+  },
   shap: {
     title: "Kernel SHAP",
     about: "What each superpixel adds to the probability, shared out fairly; hidden ones have the mean colour.",
@@ -209,9 +223,8 @@ export const imageMethods = {
       const masker = imageMasker(q.image, regions);
       const options = { targets: [q.target], batchSize: q.batchSize, ...sampling(q) };
       const budget = Math.max(q.samples ?? 1000, 2 * regions.count);
-      const [shap] = await kernelShap(probabilitiesOf(q.model), masker, { ...options, budget });
-      const facts = [...additivity(shap), { label: "superpixels", value: regions.count }];
-      return { heatmap: regionMap(regions, shap.values), facts };
+      const [shap] = await kernelShap(scoresOf(q), masker, { ...options, budget });
+      return { heatmap: regionHeatmap(shap, regions), facts: [...additivity(shap), count(regions)] };
     },
   },
   occlusion: {
@@ -220,7 +233,7 @@ export const imageMethods = {
     paper: "Zeiler and Fergus 2014",
     async explain(q) {
       const options = { target: q.target, batchSize: q.batchSize, ...sampling(q) };
-      const { heatmaps } = await occlusion(probabilitiesOf(q.model), batchOf(q), options);
+      const { heatmaps } = await occlusion(scoresOf(q), batchOf(q), options);
       return { heatmap: heatmaps[0], facts: [] };
     },
   },
