@@ -95,6 +95,7 @@ export async function explainClass(
     const method: ImageMethod = imageMethods[name];
     await breathe();
     signal.throwIfAborted();
+    output.status(`${path}, ${asked.label}: ${name}`);
     const start = performance.now();
     const answer = await method.explain({ ...question, onProgress: watched(name) }).catch((error) => {
       if (!explaining.leaveOut || !(error instanceof ManabiError) || signal.aborted) throw error;
