@@ -130,5 +130,5 @@ function mapProgram(
 
 const usualLayer = (model: Layer, images: Tensor, tokens: TokenGrid | null): string =>
   remembered(model, null, `layer of ${images.shape.slice(1)} ${JSON.stringify(tokens)}`, () =>
-    evaluating(model, () => lastMapLayer(model, images, tokens)),
+    lastMapLayer(model, images, tokens),
   );

@@ -16,8 +16,9 @@ import {
   remembered,
   type Scorer,
 } from "./scalar.ts";
+import type { SamplingOptions } from "./scores.ts";
 
-export interface IntegratedOptions extends GradientOptions {
+export interface IntegratedOptions extends GradientOptions, Pick<SamplingOptions, "onProgress" | "signal"> {
   /** What stands for "nothing": a number everywhere (default 0), or a tensor that broadcasts to the inputs. */
   readonly baseline?: number | Tensor;
   /** Gradients per example (default 50). */
@@ -27,8 +28,6 @@ export interface IntegratedOptions extends GradientOptions {
   /** Doubles the steps, up to 64 times as many, until every error of completeness is at most this part of the
    *  larger of |S(x)| and |S(baseline)|; null (default) leaves them as they are. */
   readonly tolerance?: number | null;
-  /** Told after each batch how many of all gradients are done. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface IntegratedGradients extends Attribution {
@@ -125,6 +124,7 @@ async function alongPath(
     const [x, b, classes] = [inputs, from, asked.classes].map((t) => rows(t, first, last));
     const sum = new Float64Array(x.size);
     for (let at = 0; at < points.length; at += block.steps) {
+      options.signal?.throwIfAborted();
       const [p, w] = [points, weights].map((list) => tensor(list.slice(at, at + block.steps), { dtype: x.dtype }));
       const part = await readFinite(
         evaluating(model, () => program(x, b, p, w, classes)),

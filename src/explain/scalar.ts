@@ -83,7 +83,8 @@ export function answer(scores: Tensor, count: number, { classes, read }: Questio
   return { scores: table, values: where(hit, table, 0).sum(1), classes: chosen };
 }
 
-/** The answer's numbers for examples of which the first has the number `first`. Throws for a class that the scores do not have, and for scores that are not finite. */
+/** The answer's numbers for examples of which the first has the number `first`. Throws for a class that the scores do
+ *  not have, and for scores that are not finite. */
 export async function readAnswer(
   { scores, values, classes }: Answer,
   { read }: Question,

@@ -1,8 +1,7 @@
 import { ManabiError, unknownName } from "../core/errors.ts";
 import { jit } from "../ops/jit.ts";
 import { Generator } from "../ops/random.ts";
-import type { Tensor } from "../ops/tensor.ts";
-import { concatenate as concat } from "../ops/tensor.ts";
+import { concatenate, type Tensor } from "../ops/tensor.ts";
 import { batchSizeOf, countOf, spans } from "./batches.ts";
 import { type Attribution, type GradientMethod, type GradientOptions, saliency } from "./gradients.ts";
 import type { Scorer } from "./scalar.ts";
@@ -54,7 +53,7 @@ export async function smoothGrad(model: Scorer, inputs: Tensor, options: SmoothG
     options.signal?.throwIfAborted();
     const copies = Array.from({ length: to - from }, () => noisy(inputs, std));
     const target = classes ? copies.flatMap(() => [...classes]) : options.target;
-    const { values } = await method(model, concat(copies, 0), { target, batchSize });
+    const { values } = await method(model, concatenate(copies, 0), { target, batchSize });
     for (const [j, value] of values.entries()) {
       total[j % total.length] += value;
       squares[j % total.length] += value * value;

@@ -1,9 +1,11 @@
-import { ManabiError, showShape, unknownName } from "../core/errors.ts";
+import { ManabiError, nearest, showShape, unknownName } from "../core/errors.ts";
 import { MultiheadAttention } from "../nn/attention.ts";
+import type { Layer } from "../nn/container.ts";
 import { intercept } from "../nn/intercept.ts";
-import type { Module } from "../nn/module.ts";
+import { inEvalMode, type Module } from "../nn/module.ts";
 import { AdaptiveAvgPool2d, AvgPool2d } from "../nn/pool.ts";
 import { Tensor } from "../ops/tensor.ts";
+import { checkImages } from "./batches.ts";
 
 /** How the tokens [n, t, c] of a layer lie on the image. */
 export interface TokenGrid {
@@ -17,7 +19,14 @@ export function findLayer(model: Module, key: string): Module {
   const modules = new Map(model.namedModules());
   const found = modules.get(key);
   if (found && key) return found;
-  throw unknownName(`layer of ${model.constructor.name}`, key, [...modules.keys()].filter(Boolean));
+  const keys = [...modules.keys()].filter(Boolean);
+  throw unknownName(`layer of ${model.constructor.name}`, key, nearest(key, keys).length ? keys : shortest(keys));
+}
+
+/** Keys of one or two names, where there are any: enough for a hint. */
+function shortest(keys: readonly string[]): readonly string[] {
+  const short = keys.filter((key) => key.split(".").length <= 2);
+  return short.length ? short : keys;
 }
 
 /** What the module of a key returns while `run` runs the model. Throws unless it is called once, and returns a tensor. */
@@ -95,7 +104,9 @@ interface MapLayer {
   readonly mixedLater: boolean;
 }
 
-function mapLayersOf(model: Module, images: Tensor, frame: Frame): MapLayer[] {
+function mapLayersOf(model: Layer, images: Tensor, tokens: TokenGrid | null): MapLayer[] {
+  checkImages(images);
+  const frame = frameOf(images, tokens);
   const keys = new Map<Module, string>();
   for (const [key, module] of model.namedModules()) if (key && !keys.has(module)) keys.set(module, key);
   const calls = new Map<Module, number>();
@@ -108,24 +119,24 @@ function mapLayersOf(model: Module, images: Tensor, frame: Frame): MapLayer[] {
     if (out instanceof Tensor && asMap(out, frame)) ended.push(module);
     return out;
   };
-  intercept(keys.keys(), note, () => (model as Module & { forward(x: Tensor): unknown }).forward(images));
+  inEvalMode(model, () => intercept(keys.keys(), note, () => model.forward(images)));
   return ended
     .map((module, i) => ({ key: keys.get(module) as string, module, mixedLater: i < mixed }))
     .filter(({ module }) => calls.get(module) === 1);
 }
 
 /** Keys of the layers whose outputs are maps over images [n, c, h, w], in the order in which they end when the model
- *  runs: those that Grad-CAM can be asked about. */
-export const mapLayers = (model: Module, images: Tensor, tokens: TokenGrid | null = null): string[] =>
-  mapLayersOf(model, images, frameOf(images, tokens)).map(({ key }) => key);
+ *  runs: the candidates for Grad-CAM. */
+export const mapLayers = (model: Layer, images: Tensor, tokens: TokenGrid | null = null): string[] =>
+  mapLayersOf(model, images, tokens).map(({ key }) => key);
 
 /**
  * The layer that Grad-CAM is for: the last one whose output is a map, averages aside; in a transformer the last one
  * before tokens are mixed for the last time, since a head that reads the class token alone depends on no other token
  * after that. Throws where there is none.
  */
-export function lastMapLayer(model: Module, images: Tensor, tokens: TokenGrid | null = null): string {
-  const layers = mapLayersOf(model, images, frameOf(images, tokens));
+export function lastMapLayer(model: Layer, images: Tensor, tokens: TokenGrid | null = null): string {
+  const layers = mapLayersOf(model, images, tokens);
   const before = layers.filter(({ mixedLater }) => mixedLater);
   const averages = ({ module }: MapLayer) => module instanceof AdaptiveAvgPool2d || module instanceof AvgPool2d;
   const found = before.at(-1) ?? layers.findLast((layer) => !averages(layer));
@@ -136,10 +147,9 @@ export function lastMapLayer(model: Module, images: Tensor, tokens: TokenGrid | 
 }
 
 /** The error for a layer whose output is no map. */
-export function noMap(model: Module, key: string, output: Tensor, images: Tensor): ManabiError {
+export function noMap(model: Layer, key: string, output: Tensor, images: Tensor): ManabiError {
   const layers = mapLayers(model, images);
-  const short = layers.filter((name) => name.split(".").length <= 2);
-  const shown = (short.length ? short : layers).slice(-12);
+  const shown = shortest(layers).slice(-12);
   const left = layers.length - shown.length;
   return new ManabiError(
     `${model.constructor.name}: the output of ${key} is ${showShape(output.shape)}, which is no map over the image; ` +

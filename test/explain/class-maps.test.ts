@@ -189,6 +189,7 @@ describe("what cannot be mapped", () => {
 
   test("layers", async () => {
     await assert.rejects(at("layr2"), /unknown layer of ResNet "layr2"; did you mean layer2/);
+    await assert.rejects(at("nothing of the kind"), /unknown layer of ResNet.*known: conv1, bn1, layer1, layer1\.0,/);
     await assert.rejects(at("fc"), /the output of fc is \[1,10\], which is no map.*layers with one: .*layer3/);
     const transformer = generate(vit(), "f32");
     await assert.rejects(at("encoder.layers", transformer), /encoder\.layers is not called/);

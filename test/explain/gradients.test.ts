@@ -148,6 +148,7 @@ test("SmoothGrad: any method, the same for a seed whatever the batch size, the c
   assert.ok(relativeError(other.values, all.values) > 1e-3);
   const stop = AbortSignal.abort(new Error("enough"));
   await assert.rejects(smoothGrad(model, table, { signal: stop }), /enough/);
+  await assert.rejects(integratedGradients(model, table, { signal: stop }), /enough/);
 });
 
 /** As Sequential(Linear, ReLU, Linear), but with the function. */
