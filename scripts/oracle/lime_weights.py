@@ -87,6 +87,10 @@ def scene(images):
     return both(sigmoid(9 * means[:, 1, 2] - 4 * means[:, 2, 3] + 6 * means[:, 0, 0] * means[:, 3, 5] - 2))
 
 
+def plain(value):
+    return value if isinstance(value, str) else float(value)
+
+
 iris = load_iris().data
 kinds = (np.arange(150) * 7 % 11 % 3).astype(float)
 table = np.column_stack([iris, kinds, np.full(150, 2.5)])
@@ -103,27 +107,26 @@ for discretizer in ["quartile", "decile", None]:
         random_state=1,
     )
     name = f"table/{discretizer}"
-    record(name, explainer, explainer.base.kernel_fn.keywords["kernel_width"],
-           lambda e: e.explain_instance(table[77], flower, num_samples=300))
+    width = explainer.base.kernel_fn.keywords["kernel_width"]
+    record(name, explainer, width, lambda e: e.explain_instance(table[77], flower, num_samples=300))
     tables[str(discretizer)] = {
         "values": {c: [float(v) for v in vs] for c, vs in explainer.feature_values.items()},
         "frequencies": {c: list(map(float, fs)) for c, fs in explainer.feature_frequencies.items()},
         "means": list(map(float, explainer.scaler.mean_)),
         "scales": list(map(float, explainer.scaler.scale_)),
-        "bins": None if discretizer is None else {
-            key: {c: [v if key == "names" else float(v) for v in vs] for c, vs in getattr(explainer.discretizer, key).items()}
+        "bins": explainer.discretizer and {
+            key: {c: list(map(plain, vs)) for c, vs in getattr(explainer.discretizer, key).items()}
             for key in ["names", "means", "stds", "mins", "maxs"]
         },
     }
 
-record("text", LimeTextExplainer(random_state=2), 25, lambda e: e.explain_instance(TEXT, opinion, num_samples=300))
-record("positions", LimeTextExplainer(random_state=3, bow=False), 25,
-       lambda e: e.explain_instance(TEXT, opinion, num_samples=300))
-rng = np.random.default_rng(4)
-image = rng.random((24, 36, 3))
+for name, bow in [("text", True), ("positions", False)]:
+    explainer = LimeTextExplainer(random_state=2, bow=bow)
+    record(name, explainer, 25, lambda e: e.explain_instance(TEXT, opinion, num_samples=300))
+image = np.random.default_rng(4).random((24, 36, 3))
 blocks = np.arange(24)[:, None] // 6 * 6 + np.arange(36)[None] // 6
-record("image", LimeImageExplainer(random_state=5), 0.25,
-       lambda e: e.explain_instance(image, scene, hide_color=0, num_samples=300, top_labels=None, segmentation_fn=lambda _: blocks))
+options = {"hide_color": 0, "num_samples": 300, "top_labels": None, "segmentation_fn": lambda _: blocks}
+record("image", LimeImageExplainer(random_state=5), 0.25, lambda e: e.explain_instance(image, scene, **options))
 
 save_file(tensors, FIXTURES / "lime.safetensors")
 (FIXTURES / "lime.safetensors").chmod(0o644)
