@@ -2,11 +2,7 @@ import { backward } from "../../autodiff/vjp.ts";
 import { isFloat } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { makeNode, type Node, reachable } from "../../graph/node.ts";
-import { attentionWeights } from "../../ops/attention.ts";
-import { Tensor } from "../../ops/tensor.ts";
-import { type AttentionAttrs, attentionSizes } from "../../primitives/attention.ts";
 import { type AxesAttrs, insertAxes, sum } from "../../primitives/broadcast.ts";
-import { stopGradient, stopGradientPrim } from "../../primitives/control.ts";
 import {
   abs,
   add,
@@ -26,6 +22,7 @@ import {
 } from "../../primitives/elementwise.ts";
 import { type PrimitiveName, primitives } from "../../primitives/index.ts";
 import { constantLike } from "../../primitives/leaf.ts";
+import { bothEnds, changeOf, type Twins, twinOf } from "./ends.ts";
 
 /*
  * DeepLIFT's multipliers (Shrikumar et al. 2017) on the graph: for every value the ratio of change in the output to change
@@ -68,7 +65,7 @@ const transparent = names("stopGradient");
  * for operations without a rule.
  */
 export function multipliers(output: Node, ct: Node, input: Node, reference: Node): Node | null {
-  const { end, twins } = bothEnds(withoutFusedAttention(output), input, reference);
+  const { end, twins } = bothEnds(output, input, reference);
   const order = reachable([end]);
   const changes = (node: Node) => twinOf(node, twins) !== node;
   const sources = sourcesOf(order, changes);
@@ -88,54 +85,6 @@ export function multipliers(output: Node, ct: Node, input: Node, reference: Node
     else for (const [i, part] of carryBack(node, own, twins).entries()) give(node.inputs[i], part);
   }
   return cts.get(input) ?? null;
-}
-
-type Twins = ReadonlyMap<Node, Node>;
-const twinOf = (node: Node, twins: Twins): Node => twins.get(node) ?? node;
-const changeOf = (node: Node, twins: Twins): Node => sub(node, twinOf(node, twins));
-
-/** The graph of `output` again and, for each of its nodes that changes, the one of the other end. */
-function bothEnds(output: Node, input: Node, reference: Node): { readonly end: Node; readonly twins: Twins } {
-  const own = new Map<Node, Node>();
-  const twins = new Map([[input, reference]]);
-  for (const node of reachable([output])) {
-    const inputs = node.inputs.map((x) => own.get(x) as Node);
-    const others = inputs.map((x) => twinOf(x, twins));
-    const again = (from: readonly Node[]) =>
-      from.every((x, i) => x === node.inputs[i]) ? node : makeNode(node.prim, from, node.attrs);
-    const changes = inputs.some((x, i) => x !== others[i]);
-    const kept = changes && node.prim === stopGradientPrim ? held(inputs[0], others[0]) : again(inputs);
-    own.set(node, kept);
-    if (changes && node.prim !== stopGradientPrim) twins.set(kept, again(others));
-  }
-  return { end: own.get(output) as Node, twins };
-}
-
-/** The larger of both: exponentials shifted by it do not overflow. */
-const held = (x: Node, other: Node): Node => stopGradient(maximum(x, other));
-
-/** The graph with fused attention taken apart into the operations of its formula. */
-function withoutFusedAttention(output: Node): Node {
-  const made = new Map<Node, Node>();
-  for (const node of reachable([output])) {
-    const inputs = node.inputs.map((x) => made.get(x) as Node);
-    const same = inputs.every((x, i) => x === node.inputs[i]);
-    const isFused = node.prim.name === primitives.attention.name;
-    const again = () => (same ? node : makeNode(node.prim, inputs, node.attrs));
-    made.set(node, isFused ? attentionFormula(inputs, node.attrs as AttentionAttrs) : again());
-  }
-  return made.get(output) as Node;
-}
-
-/** What the primitive `attention` computes, but for the logarithms at its end, which only its gradient reads. */
-function attentionFormula(operands: readonly Node[], { scale, causal }: AttentionAttrs): Node {
-  const [q, k, v, mask = null] = operands.map((x) => new Tensor(x));
-  const { rows } = attentionSizes("attention", operands);
-  const weights = attentionWeights(q, k, { mask, isCausal: causal, scale });
-  return weights
-    .matmul(v)
-    .reshape([-1])
-    .pad([[0, rows]]).node;
 }
 
 /** For every changing node the one that it is an elementwise function of: itself unless its arguments share one. */
