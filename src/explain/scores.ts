@@ -38,18 +38,19 @@ export async function readTargets(
   count: number,
   targets: readonly Target[] | undefined,
 ): Promise<ScoreTable> {
-  const { columns, data } = await readScores(scores, count);
-  const table = targets ? chosen(data, count, columns, targets) : { columns, data };
-  checkFinite(table.data, 0, table.columns);
-  return table;
+  return targetScores(await readScores(scores, count), targets);
 }
 
-function chosen(
-  data: Float64Array<ArrayBuffer>,
-  count: number,
-  columns: number,
-  targets: readonly Target[],
-): ScoreTable {
+/** The scores of several targets, of every class where none are named, from those of all classes. Throws as `readTarget`;
+ *  the first row is the example of number `first`. */
+export function targetScores(table: ScoreTable, targets: readonly Target[] | undefined, first = 0): ScoreTable {
+  const chosen = targets ? chooseTargets(table, targets) : table;
+  checkFinite(chosen.data, first, chosen.columns);
+  return chosen;
+}
+
+function chooseTargets({ columns, data }: ScoreTable, targets: readonly Target[]): ScoreTable {
+  const count = data.length / columns;
   const values = new Float64Array(count * targets.length);
   for (let i = 0; i < count; i++) {
     const row = data.subarray(i * columns, (i + 1) * columns);

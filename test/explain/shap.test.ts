@@ -218,6 +218,7 @@ test("what black boxes cannot be explained", async () => {
     /expected \[\d+, classes\]/,
   );
   await assert.rejects(exactShap(sum, table, { targets: [3] }), /no class 3/);
+  await assert.rejects(exactShap(sum, table, { batchSize: 0 }), /batchSize is 0/);
   assert.throws(() => tableMasker(x, normal(1, 0, 20)), /background has no rows/);
   assert.throws(() => tableMasker(x, normal(1, 2, 19)), /\[1,20\] and background \[2,19\]/);
   assert.throws(() => tableMasker(x, normal(1, 2, 20).cast("f32")), /x is f64 and the background f32/);

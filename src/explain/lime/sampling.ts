@@ -1,6 +1,6 @@
 import { maxIndex } from "d3-array";
-import { ManabiError } from "../../core/errors.ts";
-import { type BlackBox, readScores, readTarget, type SamplingOptions, type Target } from "../scores.ts";
+import { scoreInCalls } from "../calls.ts";
+import { type BlackBox, type SamplingOptions, type Target, targetScores } from "../scores.ts";
 import type { Neighbourhood } from "./moments.ts";
 import { type FeatureWeight, fitSurrogate, type Surrogate, type SurrogateOptions } from "./surrogate.ts";
 
@@ -26,28 +26,26 @@ export interface TargetScores {
   readonly scores: Float64Array<ArrayBuffer>;
 }
 
-/**
- * Scores of `count` samples, of which sample 0 is the explained example. The calls are of one size, so that a model is
- * compiled once; where `count` does not divide, sample 0 fills up the last one.
- */
+/** Scores of `count` samples, of which sample 0 is the explained example. */
 export async function scoreSamples<Batch>(
   blackBox: BlackBox<Batch>,
   count: number,
   make: (samples: Int32Array) => Batch,
   { targets, batchSize = 64, onProgress, signal }: LimeOptions,
 ): Promise<TargetScores[]> {
-  if (!(batchSize >= 1)) throw new ManabiError(`batchSize is ${batchSize}; a call needs one example at least`);
-  const size = Math.ceil(count / Math.ceil(count / batchSize));
   let found: TargetScores[] | null = null;
-  for (let first = 0; first < count; first += size) {
-    signal?.throwIfAborted();
-    const samples = Int32Array.from({ length: size }, (_, i) => (first + i < count ? first + i : 0));
-    const { columns, data } = await readScores(await blackBox(make(samples)), size);
-    const rows = Array.from(samples, (_, i) => data.subarray(i * columns, (i + 1) * columns));
-    found ??= (targets ?? [highest(rows[0])]).map((target) => ({ target, scores: new Float64Array(count) }));
-    const used = Math.min(size, count - first);
-    for (const { target, scores } of found) scores.set((await readTarget(rows, size, target)).subarray(0, used), first);
-    onProgress?.(first + used, count);
+  for await (const call of scoreInCalls(blackBox, count, make, { batchSize, onProgress, signal })) {
+    found ??= (targets ?? [highest(call.data.subarray(0, call.columns))]).map((target) => ({
+      target,
+      scores: new Float64Array(count),
+    }));
+    const chosen = targetScores(
+      call,
+      found.map(({ target }) => target),
+      call.first,
+    );
+    for (const [t, { scores }] of found.entries())
+      for (let i = 0; i < call.used; i++) scores[call.first + i] = chosen.data[i * chosen.columns + t];
   }
   return found ?? [];
 }

@@ -1,4 +1,5 @@
-import { type BlackBox, readTargets, type SamplingOptions, type ScoreTable, type Target } from "../scores.ts";
+import { scoreInCalls } from "../calls.ts";
+import { type BlackBox, type SamplingOptions, type ScoreTable, type Target, targetScores } from "../scores.ts";
 import type { MaskedRows, Masker } from "./masker.ts";
 
 export interface ShapOptions extends SamplingOptions {
@@ -16,10 +17,7 @@ export interface Coalitions {
 /** Values of coalitions: [examples, coalitions, columns], an entry of `columns` per target. */
 export type CoalitionScores = ScoreTable;
 
-/**
- * The mean score of every example with every coalition, over the masker's variants. The black box is called with as many
- * rows each time, so that a model compiled for a shape is compiled once; the last call is filled up with its last row.
- */
+/** The mean score of every example with every coalition, over the masker's variants. */
 export async function scoreCoalitions<Batch>(
   score: BlackBox<Batch>,
   masker: Masker<Batch>,
@@ -28,36 +26,34 @@ export async function scoreCoalitions<Batch>(
 ): Promise<CoalitionScores> {
   const { variants, examples } = masker;
   const total = examples * coalitions.count * variants;
-  const size = Math.ceil(total / Math.ceil(total / batchSize));
+  const make = (samples: Int32Array) => masker.mask(maskedRows(samples, variants, coalitions));
   let means: CoalitionScores | null = null;
-  for (let first = 0; first < total; first += size) {
-    signal?.throwIfAborted();
-    const { columns, data } = await readTargets(await score(masker.mask(rowsFrom(first))), size, targets);
+  for await (const call of scoreInCalls(score, total, make, { batchSize, onProgress, signal })) {
+    const { columns, data } = targetScores(call, targets, call.first);
     means ??= { columns, data: new Float64Array(examples * coalitions.count * columns) };
-    const used = Math.min(size, total - first);
-    for (let i = 0; i < used; i++) {
-      const at = Math.floor((first + i) / variants) * columns;
+    for (let i = 0; i < call.used; i++) {
+      const at = Math.floor((call.first + i) / variants) * columns;
       for (let t = 0; t < columns; t++) means.data[at + t] += data[i * columns + t] / variants;
     }
-    onProgress?.(first + used, total);
   }
   return means as CoalitionScores;
+}
 
-  function rowsFrom(first: number): MaskedRows {
-    const { players } = coalitions;
-    const present = new Uint8Array(size * players);
-    const example = new Int32Array(size);
-    const variant = new Int32Array(size);
-    for (let i = 0; i < size; i++) {
-      const row = Math.min(first + i, total - 1);
-      const scored = Math.floor(row / variants);
-      const coalition = scored % coalitions.count;
-      variant[i] = row % variants;
-      example[i] = Math.floor(scored / coalitions.count);
-      present.set(coalitions.present.subarray(coalition * players, (coalition + 1) * players), i * players);
-    }
-    return { count: size, present, example, variant };
+/** Rows for samples that are numbered by example, then coalition, then variant. */
+function maskedRows(samples: Int32Array, variants: number, coalitions: Coalitions): MaskedRows {
+  const { players, present: flags } = coalitions;
+  const count = samples.length;
+  const present = new Uint8Array(count * players);
+  const example = new Int32Array(count);
+  const variant = new Int32Array(count);
+  for (const [i, sample] of samples.entries()) {
+    const scored = Math.floor(sample / variants);
+    const coalition = scored % coalitions.count;
+    variant[i] = sample % variants;
+    example[i] = Math.floor(scored / coalitions.count);
+    present.set(flags.subarray(coalition * players, (coalition + 1) * players), i * players);
   }
+  return { count, present, example, variant };
 }
 
 /** A set of distinct coalitions that grows; starts with the empty one at 0 and the one of all players at 1. */

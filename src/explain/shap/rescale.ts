@@ -2,14 +2,27 @@ import { backward } from "../../autodiff/vjp.ts";
 import { isFloat } from "../../core/dtype.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { makeNode, type Node, reachable } from "../../graph/node.ts";
-import { attentionWeights } from "../../ops/attention.ts";
-import { Tensor } from "../../ops/tensor.ts";
-import { type AttentionAttrs, attentionSizes } from "../../primitives/attention.ts";
 import { type AxesAttrs, insertAxes, sum } from "../../primitives/broadcast.ts";
-import { stopGradient, stopGradientPrim } from "../../primitives/control.ts";
-import { abs, add, cast, div, eq, ge, gt, maximum, minimum, mul, sub, where } from "../../primitives/elementwise.ts";
+import {
+  abs,
+  add,
+  and,
+  cast,
+  div,
+  eq,
+  ge,
+  gt,
+  maximum,
+  minimum,
+  mul,
+  ne,
+  or,
+  sub,
+  where,
+} from "../../primitives/elementwise.ts";
 import { type PrimitiveName, primitives } from "../../primitives/index.ts";
 import { constantLike } from "../../primitives/leaf.ts";
+import { bothEnds, changeOf, type Twins, twinOf } from "./ends.ts";
 
 /*
  * DeepLIFT's multipliers (Shrikumar et al. 2017) on the graph: for every value the ratio of change in the output to change
@@ -52,7 +65,7 @@ const transparent = names("stopGradient");
  * for operations without a rule.
  */
 export function multipliers(output: Node, ct: Node, input: Node, reference: Node): Node | null {
-  const { end, twins } = bothEnds(withoutFusedAttention(output), input, reference);
+  const { end, twins } = bothEnds(output, input, reference);
   const order = reachable([end]);
   const changes = (node: Node) => twinOf(node, twins) !== node;
   const sources = sourcesOf(order, changes);
@@ -74,54 +87,6 @@ export function multipliers(output: Node, ct: Node, input: Node, reference: Node
   return cts.get(input) ?? null;
 }
 
-type Twins = ReadonlyMap<Node, Node>;
-const twinOf = (node: Node, twins: Twins): Node => twins.get(node) ?? node;
-const changeOf = (node: Node, twins: Twins): Node => sub(node, twinOf(node, twins));
-
-/** The graph of `output` again and, for each of its nodes that changes, the one of the other end. */
-function bothEnds(output: Node, input: Node, reference: Node): { readonly end: Node; readonly twins: Twins } {
-  const own = new Map<Node, Node>();
-  const twins = new Map([[input, reference]]);
-  for (const node of reachable([output])) {
-    const inputs = node.inputs.map((x) => own.get(x) as Node);
-    const others = inputs.map((x) => twinOf(x, twins));
-    const again = (from: readonly Node[]) =>
-      from.every((x, i) => x === node.inputs[i]) ? node : makeNode(node.prim, from, node.attrs);
-    const changes = inputs.some((x, i) => x !== others[i]);
-    const kept = changes && node.prim === stopGradientPrim ? held(inputs[0], others[0]) : again(inputs);
-    own.set(node, kept);
-    if (changes && node.prim !== stopGradientPrim) twins.set(kept, again(others));
-  }
-  return { end: own.get(output) as Node, twins };
-}
-
-/** The larger of both: exponentials shifted by it do not overflow. */
-const held = (x: Node, other: Node): Node => stopGradient(maximum(x, other));
-
-/** The graph with fused attention taken apart into the operations of its formula. */
-function withoutFusedAttention(output: Node): Node {
-  const made = new Map<Node, Node>();
-  for (const node of reachable([output])) {
-    const inputs = node.inputs.map((x) => made.get(x) as Node);
-    const same = inputs.every((x, i) => x === node.inputs[i]);
-    const isFused = node.prim.name === primitives.attention.name;
-    const again = () => (same ? node : makeNode(node.prim, inputs, node.attrs));
-    made.set(node, isFused ? attentionFormula(inputs, node.attrs as AttentionAttrs) : again());
-  }
-  return made.get(output) as Node;
-}
-
-/** What the primitive `attention` computes, but for the logarithms at its end, which only its gradient reads. */
-function attentionFormula(operands: readonly Node[], { scale, causal }: AttentionAttrs): Node {
-  const [q, k, v, mask = null] = operands.map((x) => new Tensor(x));
-  const { rows } = attentionSizes("attention", operands);
-  const weights = attentionWeights(q, k, { mask, isCausal: causal, scale });
-  return weights
-    .matmul(v)
-    .reshape([-1])
-    .pad([[0, rows]]).node;
-}
-
 /** For every changing node the one that it is an elementwise function of: itself unless its arguments share one. */
 function sourcesOf(order: readonly Node[], changes: (node: Node) => boolean): ReadonlyMap<Node, Node> {
   const sources = new Map<Node, Node>();
@@ -136,20 +101,28 @@ function sourcesOf(order: readonly Node[], changes: (node: Node) => boolean): Re
   return sources;
 }
 
-/** Changes smaller than this are taken for 0: rounding would decide their ratio. */
-const smallest = (x: Node): Node => constantLike(x, x.dtype === "f64" ? 1e-12 : 1e-6);
+/** Magnitude of a value that changes: the larger of its ends. */
+const sizeOf = (x: Node, twin: Node): Node => maximum(abs(x), abs(twin));
 
-/** `change` / `by`, and `otherwise` where that is 0. */
-function ratio(change: Node, by: Node, otherwise: Node): Node {
-  const moves = gt(abs(by), smallest(by));
-  return where(moves, div(change, where(moves, by, constantLike(by, 1))), otherwise);
+/**
+ * The change of `y` (or the part of it in `change`) over that of `x`, and `otherwise`, a slope, where rounding would
+ * decide it: where x changes by next to nothing of its size, or by a small step that does not show in y.
+ */
+function ratio(x: Node, y: Node, twins: Twins, otherwise: Node, change = changeOf(y, twins)): Node {
+  const by = changeOf(x, twins);
+  const [step, visible] = x.dtype === "f64" ? [1e-12, 1e-8] : [1e-6, 1e-4];
+  const beyond = (value: Node, share: number, of: Node) => gt(abs(value), mul(constantLike(of, share), of));
+  const one = constantLike(by, 1);
+  const moves = beyond(by, step, sizeOf(x, twinOf(x, twins)));
+  const shows = beyond(change, visible, sizeOf(y, twinOf(y, twins)));
+  const sure = and(moves, or(beyond(by, step, one), shows));
+  return where(sure, div(cast(change, x.dtype), where(sure, by, one)), otherwise);
 }
 
 /** The rescale rule: change of `node` over that of the value it is an elementwise function of. */
 function slopeOf(node: Node, source: Node, twins: Twins): Node {
   const [gradient] = backward([node], [constantLike(node, 1)], [source]);
-  const change = cast(changeOf(node, twins), source.dtype);
-  return cast(ratio(change, changeOf(source, twins), gradient ?? constantLike(source, 0)), node.dtype);
+  return cast(ratio(source, node, twins, gradient ?? constantLike(source, 0)), node.dtype);
 }
 
 /** What each input of an operation gets; null for those that do not change. */
@@ -184,7 +157,7 @@ function shareOfTwo(node: Node, ct: Node, twins: Twins): readonly Node[] {
   ];
   const slopes =
     node.prim.vjp?.({ ct: constantLike(node, 1), out: node, inputs: node.inputs, attrs: node.attrs }) ?? [];
-  return node.inputs.map((x, i) => mul(ct, ratio(shares[i], changeOf(x, twins), slopes[i] ?? constantLike(x, 0))));
+  return node.inputs.map((x, i) => mul(ct, ratio(x, node, twins, slopes[i] ?? constantLike(x, 0), shares[i])));
 }
 
 /**
@@ -204,7 +177,8 @@ function extremumRule(node: Node, ct: Node, twins: Twins): Node {
   const hit = eq(where(winners, x, x0), spread(outer));
   const share = cast(hit, x.dtype);
   const parts = div(share, spread(sum(share, axes)));
-  // Padding is infinite on both sides and has no difference.
-  const change = where(hit, sub(x, x0), constantLike(x, 1));
-  return mul(mul(spread(ct), parts), ratio(spread(sub(node, before)), change, constantLike(x, 1)));
+  // Padding is infinite at both ends and has no difference.
+  const moves = and(hit, ne(x, x0));
+  const taken = div(spread(sub(node, before)), where(moves, sub(x, x0), constantLike(x, 1)));
+  return mul(mul(spread(ct), parts), where(moves, taken, constantLike(x, 1)));
 }
