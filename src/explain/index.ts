@@ -66,6 +66,7 @@ export { summaryPlot } from "./plots/beeswarm.ts";
 export { type DependencePlotOptions, dependencePlot } from "./plots/dependence.ts";
 export type { PlotOptions } from "./plots/frame.ts";
 export { type ImageMap, imagePlot, regionHeatmap } from "./plots/image.ts";
+export { textPlot } from "./plots/text.ts";
 export { waterfallPlot } from "./plots/waterfall.ts";
 export type { Quadrature } from "./quadrature.ts";
 export type { Explained, ScalarOptions, ScalarTarget, Scorer } from "./scalar.ts";
