@@ -1,7 +1,8 @@
 import { basename } from "node:path";
 import { showNumber } from "../train/progress.ts";
 import { lineDiagram } from "../train/report/chart.ts";
-import { type PageSection, sectionedDocument } from "../train/report/document.ts";
+import type { PageSection } from "../train/report/data.ts";
+import { sectionedDocument } from "../train/report/document.ts";
 import { percent } from "../train/report/format.ts";
 import { dataUri, html, type Markup } from "../train/report/markup.ts";
 import { pngSize } from "../train/report/png.ts";

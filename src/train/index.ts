@@ -58,7 +58,6 @@ export {
   resume,
 } from "./recipe.ts";
 export type * from "./report/data.ts";
-export type { PageSection } from "./report/document.ts";
 export { html, Markup } from "./report/markup.ts";
 export { renderReport } from "./report/page.ts";
 export { encodePng, type Picture } from "./report/png.ts";

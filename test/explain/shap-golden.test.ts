@@ -113,29 +113,29 @@ test("linear, independent and correlated", async () => {
 });
 
 for (const [name, model] of Object.entries(cases.sklearn.models))
-  test(`trees of scikit-learn: ${name}`, () => {
+  test(`trees of scikit-learn: ${name}`, async () => {
     const { rows, background } = cases.sklearn;
     const ensemble = treesFromArrays(model.ensemble);
     near(predictTrees(ensemble, rows), model.outputs.flat());
-    const byPath = treeShap(ensemble, rows);
+    const byPath = await treeShap(ensemble, rows);
     close(byPath, model.pathDependent);
     near(
       byPath.map(({ base }) => base[0]),
       model.expected,
     );
-    close(treeShap(ensemble, rows, { background }), model.interventional);
+    close(await treeShap(ensemble, rows, { background }), model.interventional);
   });
 
-test("trees of XGBoost and LightGBM, with missing values", () => {
+test("trees of XGBoost and LightGBM, with missing values", async () => {
   const { names, xgboost, lightgbm } = cases.boosted;
   const rows = cases.boosted.rows.map((row) => row.map((value) => value ?? Number.NaN));
   const boosted = treesFromXgboost(xgboost.dump, { names, outputs: 3, baseScore: xgboost.baseScore });
   near(predictTrees(boosted, rows), xgboost.outputs.flat(), 1e-5);
-  close(treeShap(boosted, rows), xgboost.values, 1e-5);
+  close(await treeShap(boosted, rows), xgboost.values, 1e-5);
   const light = treesFromLightgbm(lightgbm.dump);
   near(predictTrees(light, rows), lightgbm.outputs);
-  close(treeShap(light, rows), lightgbm.values);
-  assert.deepEqual(treeShap(light, rows)[0].names, names);
+  close(await treeShap(light, rows), lightgbm.values);
+  assert.deepEqual((await treeShap(light, rows))[0].names, names);
 });
 
 const networks: Readonly<Record<keyof Cases["networks"], (p: (key: string) => Tensor) => ScoreFunction>> = {

@@ -123,6 +123,22 @@ test("expected gradients come near to adding up, and say how near", async () => 
   assert.ok(linear.gap < 1e-12);
 });
 
+test("both find the two columns that matter", async () => {
+  const [inner, outer] = [normal(21, 2, 6), normal(22, 6, 1)];
+  const fn: ScoreFunction = (x) => gelu(x.take(tensor(Int32Array.of(1, 4)), 1).matmul(inner)).matmul(outer);
+  const [x, background] = [normal(23, 8, 6), normal(24, 10, 6)];
+  for (const [shap] of [await deepShap(fn, x, background), await gradientShap(fn, x, background)]) {
+    const weights = shap.names.map((_, j) =>
+      shap.values.reduce((sum, value, i) => sum + (i % 6 === j ? Math.abs(value) : 0), 0),
+    );
+    assert.deepEqual(
+      weights.map((w) => w > 0.5),
+      [false, true, false, false, true, false],
+    );
+    assert.equal(weights[0] + weights[2] + weights[3] + weights[5], 0);
+  }
+});
+
 test("what networks cannot be explained", async () => {
   const [x, background] = [normal(11, 1, 4), normal(12, 2, 4)];
   const recurrent: ScoreFunction = (b) =>

@@ -20,7 +20,7 @@ export interface ShapValues {
   readonly standardErrors: Float64Array<ArrayBuffer> | null;
 }
 
-/** How far values may be from adding up, relative to the larger of output and base. */
+/** How far values may be from adding up, relative to the largest of output, base and values. */
 export const tolerances = {
   /** Exact, sampled by design, linear, trees: rounding of f64. */
   exact: 1e-6,
@@ -28,25 +28,27 @@ export const tolerances = {
   deep: 1e-3,
 } as const;
 
-type Unchecked = Omit<ShapValues, "gap" | "standardErrors"> & Partial<Pick<ShapValues, "standardErrors">>;
-
 /** Values whose gap is known. Throws where it is larger than `tolerance`; null only reports it. */
-export function checkedValues(method: string, shap: Unchecked, tolerance: number | null): ShapValues {
+function checkedValues(method: string, shap: Omit<ShapValues, "gap">, tolerance: number | null): ShapValues {
   const features = shap.names.length;
   let gap = 0;
   for (let i = 0; i < shap.count; i++) {
     const [base, output] = [shap.base[i], shap.outputs[i]];
-    const sum = shap.values.subarray(i * features, (i + 1) * features).reduce((a, b) => a + b, base);
+    const own = shap.values.subarray(i * features, (i + 1) * features);
+    const sum = own.reduce((a, b) => a + b, base);
+    const size = own.reduce(
+      (most, value) => Math.max(most, Math.abs(value)),
+      Math.max(Math.abs(output), Math.abs(base)),
+    );
     const miss = Math.abs(sum - output);
-    const allowed =
-      tolerance === null ? Number.POSITIVE_INFINITY : tolerance * Math.max(Math.abs(output), Math.abs(base));
-    if (!(miss <= allowed + 1e-12))
+    const allowed = tolerance === null ? Number.POSITIVE_INFINITY : tolerance * size;
+    if (!(miss <= allowed))
       throw new ManabiError(
         `${method}: base ${base} and the values of example ${i} add up to ${sum}, the model's output is ${output}, so they do not explain it; the gap ${miss} may be ${allowed}. A model does this whose score of an example differs from call to call or with the others in its batch, as dropout and batch normalization in training mode: call eval() first`,
       );
     gap = Math.max(gap, miss);
   }
-  return { standardErrors: null, ...shap, gap };
+  return { ...shap, gap };
 }
 
 /** One entry per target from numbers laid out [examples, targets, features] and [examples, targets]. */

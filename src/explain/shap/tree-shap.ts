@@ -17,11 +17,11 @@ export interface TreeShapOptions extends Pick<SamplingOptions, "onProgress" | "s
  * output of the ensemble. Exact for the chosen meaning of an absent feature. The outputs are those of `predictTrees`: for
  * boosted classifiers the score before the logistic function.
  */
-export function treeShap(
+export async function treeShap(
   ensemble: TreeEnsemble,
   rows: readonly ArrayLike<number>[],
   options: TreeShapOptions = {},
-): ShapValues[] {
+): Promise<ShapValues[]> {
   const { features, outputs: targets, trees, scale, offset } = ensemble;
   const { background, onProgress, signal } = options;
   if (rows.length === 0) throw new ManabiError("treeShap: there are no rows to explain");
@@ -33,7 +33,12 @@ export function treeShap(
   const expected = known ? meanPrediction(ensemble, known) : coverMean(ensemble);
   const width = targets * features;
   const values = new Float64Array(rows.length * width);
+  let paused = performance.now();
   for (const [i, row] of read.entries()) {
+    if (performance.now() - paused > 50) {
+      await new Promise((resolve) => setTimeout(resolve)); // lets signals and other work in
+      paused = performance.now();
+    }
     signal?.throwIfAborted();
     const out = values.subarray(i * width, (i + 1) * width);
     for (const tree of trees)

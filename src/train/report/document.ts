@@ -1,13 +1,6 @@
+import type { PageSection } from "./data.ts";
 import { html, Markup } from "./markup.ts";
 import { style } from "./style.ts";
-
-/** A part of a page with a heading of its own, which the contents at the top lead to. */
-export interface PageSection {
-  /** Unique on the page. */
-  readonly id: string;
-  readonly title: string;
-  readonly body: Markup;
-}
 
 /** A page of sections under a header and the list of them. */
 export function sectionedDocument(

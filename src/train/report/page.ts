@@ -1,8 +1,8 @@
 import { lineChart } from "./chart.ts";
 import { confusionHeatMap } from "./confusion.ts";
 import { curvesOf } from "./curves.ts";
-import type { ReportData } from "./data.ts";
-import { type PageSection, sectionedDocument } from "./document.ts";
+import type { PageSection, ReportData } from "./data.ts";
+import { sectionedDocument } from "./document.ts";
 import { html } from "./markup.ts";
 import {
   classTable,
