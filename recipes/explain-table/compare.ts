@@ -45,7 +45,7 @@ export async function compareModels(
   const { columns, classes } = train;
   const background = train.rows.slice(0, options.background);
   const names = columns.map(({ name }) => name);
-  const ofForest = treeShap({ ...forest, names }, test.rows, { background });
+  const ofForest = await treeShap({ ...forest, names }, test.rows, { background });
   const masker = tableMasker(rowsTensor(test.rows), rowsTensor(background), { names });
   const ofNetwork = await exactShap(network, masker, { batchSize: 4096 });
   const asBox: BlackBox = async (batch) => {
