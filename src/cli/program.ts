@@ -6,6 +6,7 @@ import { benchCommand } from "./commands/bench.ts";
 import { dataCommand } from "./commands/data.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { evalCommand } from "./commands/eval.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
 import { modelsCommand } from "./commands/models.ts";
 import { predictCommand } from "./commands/predict.ts";
@@ -20,12 +21,23 @@ Examples:
   manabi train --data photos --model resnet18      learn your own pictures, sorted as photos/<class>/<name>.jpg
   manabi predict runs/<run> picture.jpg            what is it?
   manabi predict --model resnet50.keras_in1k cat.jpg   with published weights
+  manabi explain runs/<run> picture.jpg            why?
   manabi export runs/<run> --onnx model.onnx       for other runtimes
   manabi train <recipe> --help                     the options of a recipe
 `;
 
 const commands = [
-  ...[trainCommand, evalCommand, predictCommand, exportCommand, modelsCommand, dataCommand, runsCommand, doctorCommand],
+  ...[
+    trainCommand,
+    evalCommand,
+    predictCommand,
+    explainCommand,
+    exportCommand,
+    modelsCommand,
+    dataCommand,
+    runsCommand,
+    doctorCommand,
+  ],
   ...[benchCommand, profileCommand],
 ];
 

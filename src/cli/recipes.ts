@@ -15,6 +15,7 @@ const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>
   "cnn-vs-vit": () => import("../../recipes/cnn-vs-vit.ts"),
   simclr: () => import("../../recipes/simclr.ts"),
   transfer: () => import("../../recipes/transfer.ts"),
+  "explain-reviews": () => import("../../recipes/explain-reviews.ts"),
   classify: () => import("../../recipes/classify.ts"),
 };
 

@@ -1,6 +1,7 @@
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { normalizeAxis } from "../core/shape.ts";
 import { customVjp, stopGradient } from "./grad.ts";
+import { positivePart, rectifier } from "./rectifier.ts";
 import { type Tensor, where } from "./tensor.ts";
 import { inFloat32, roundedOnce } from "./wide.ts";
 
@@ -8,7 +9,7 @@ import { inFloat32, roundedOnce } from "./wide.ts";
 // argument is replaced before a function that could overflow, so that gradients are finite at both ends.
 
 /** max(x, 0); the gradient at 0 is 0. */
-export const relu = (x: Tensor): Tensor => where(x.le(0), 0, x);
+export const relu = rectifier(positivePart);
 
 /** x where positive, else `negativeSlope` x. */
 export const leakyRelu = (x: Tensor, negativeSlope = 0.01): Tensor => where(x.gt(0), x, x.mul(negativeSlope));
@@ -36,10 +37,10 @@ export const selu = roundedOnce((x: Tensor): Tensor => elu(x, 1.6732632423543772
 export const hardtanh = (x: Tensor, low = -1, high = 1): Tensor => x.clamp(low, high);
 
 /** min(max(x, 0), 6). */
-export const relu6 = (x: Tensor): Tensor => hardtanh(x, 0, 6);
+export const relu6 = rectifier((x) => hardtanh(x, 0, 6));
 
 /** relu6(x + 3) / 6. */
-export const hardsigmoid = roundedOnce((x: Tensor): Tensor => relu6(x.add(3)).div(6));
+export const hardsigmoid = roundedOnce((x: Tensor): Tensor => hardtanh(x.add(3), 0, 6).div(6));
 
 /** x relu6(x + 3) / 6 (Howard et al. 2019). */
 export const hardswish = roundedOnce((x: Tensor): Tensor => x.mul(hardsigmoid(x)));

@@ -1,9 +1,9 @@
 import { isHalf } from "../core/dtype.ts";
 import { ManabiError, ShapeError, showShape } from "../core/errors.ts";
 import { normalizeAxes, type Shape, sameShape, sizeOf } from "../core/shape.ts";
-import { relu } from "./activation.ts";
 import { full } from "./creation.ts";
 import { customVjp, stopGradient } from "./grad.ts";
+import { positivePart } from "./rectifier.ts";
 import type { Axes, Tensor } from "./tensor.ts";
 import { inFloat32, roundedOnce } from "./wide.ts";
 
@@ -37,7 +37,7 @@ function momentsAround(x: Tensor, shift: Tensor, axes: readonly number[]): Momen
   const fixed = stopGradient(shift);
   const centred = x.sub(fixed);
   const first = centred.mean(axes, keep);
-  const variance = relu(centred.square().mean(axes, keep).sub(first.square()));
+  const variance = positivePart(centred.square().mean(axes, keep).sub(first.square()));
   return { mean: first.add(fixed), variance };
 }
 

@@ -125,13 +125,13 @@ export function topClasses(
   logits: ArrayLike<number>,
   classes: readonly string[],
   k: number,
-): { label: string; probability: number }[] {
+): { index: number; label: string; probability: number }[] {
   const scores = Array.from(logits);
   const highest = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - highest));
   const sum = weights.reduce((a, b) => a + b, 0);
   return weights
-    .map((weight, c) => ({ label: classes[c], probability: weight / sum }))
+    .map((weight, index) => ({ index, label: classes[index], probability: weight / sum }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, k);
 }

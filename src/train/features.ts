@@ -2,6 +2,7 @@ import { ManabiError } from "../core/errors.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { DataLoader } from "../data/loader.ts";
 import type { Layer } from "../nn/container.ts";
+import { intercept } from "../nn/intercept.ts";
 import { Module } from "../nn/module.ts";
 import { fromHost, type Tensor } from "../ops/tensor.ts";
 import { predictLogits } from "./evaluate.ts";
@@ -78,22 +79,19 @@ class Trunk extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const head = this.#head;
-    const calls: { readonly given: Tensor; readonly made: Tensor }[] = [];
-    const value = (given: Tensor): Tensor => {
-      const made: Tensor = Object.getPrototypeOf(head).forward.call(head, given);
-      calls.push({ given, made });
-      return made;
-    };
-    Object.defineProperty(head, "forward", { configurable: true, value });
-    try {
-      const out = this.model.forward(x);
-      if (calls.length === 1 && calls[0].made === out) return calls[0].given;
-    } finally {
-      Reflect.deleteProperty(head, "forward");
-    }
+    const calls: { readonly given: unknown; readonly made: unknown }[] = [];
+    const out = intercept(
+      [this.#head],
+      (_, run, [given]) => {
+        const made = run();
+        calls.push({ given, made });
+        return made;
+      },
+      () => this.model.forward(x),
+    );
+    if (calls.length === 1 && calls[0].made === out) return calls[0].given as Tensor;
     throw new ManabiError(
-      `${this.model.constructor.name}: its output is not what its head ${head.constructor.name} returns, so the head cannot be trained on features alone`,
+      `${this.model.constructor.name}: its output is not what its head ${this.#head.constructor.name} returns, so the head cannot be trained on features alone`,
     );
   }
 }

@@ -58,6 +58,7 @@ export {
   resume,
 } from "./recipe.ts";
 export type * from "./report/data.ts";
+export { html, Markup } from "./report/markup.ts";
 export { renderReport } from "./report/page.ts";
 export { encodePng, type Picture } from "./report/png.ts";
 export { writeReport } from "./report/write.ts";

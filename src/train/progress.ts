@@ -1,6 +1,8 @@
 import type { Output } from "./output.ts";
 
 export interface ProgressPlan {
+  /** What is being done, where that needs saying. */
+  readonly title?: string;
   /** Steps of the whole run; gives percentage and time left. */
   readonly steps?: number;
   /** Epochs of the whole run. */
@@ -72,8 +74,8 @@ export class Progress {
 
   /** The line itself. */
   line(): string {
-    const { steps, epochs, itemsPerStep = 1, unit = "steps" } = this.#plan;
-    const parts: string[] = [];
+    const { title, steps, epochs, itemsPerStep = 1, unit = "steps" } = this.#plan;
+    const parts: string[] = title === undefined ? [] : [title];
     if (steps) {
       const done = Math.min(1, this.#step / steps);
       const filled = Math.round(done * barWidth);

@@ -13,6 +13,7 @@ import type { Stateful, StateTree } from "../io/state.ts";
 import { defaultGenerator } from "../ops/random.ts";
 import type { ArgValue } from "./args.ts";
 import { CheckpointClock, type CheckpointPolicy } from "./checkpoint-policy.ts";
+import { processCommand, quote } from "./command-line.ts";
 import { readEnvironment } from "./environment.ts";
 import { fetchProgress } from "./fetching.ts";
 import { type MetricRecord, MetricsLog, type MetricValue, readMetrics } from "./metrics-log.ts";
@@ -398,18 +399,6 @@ async function newSession({ command = processCommand() }: SessionOptions): Promi
   const environment = await readEnvironment();
   return { started: new Date().toISOString(), ended: null, command, pid: process.pid, host: hostname(), environment };
 }
-
-/** The command line of this process, with the program by its short name. */
-function processCommand(): string {
-  const [, script = "", ...words] = process.argv;
-  const program = /[\\/]cli[\\/]main\.[jt]s$|[\\/]manabi$/.test(script)
-    ? "manabi"
-    : `node ${relative(process.cwd(), script)}`;
-  return [program, ...words.map(quote)].join(" ");
-}
-
-/** A word as a shell takes it. */
-const quote = (word: string): string => (/^[\w./:=,@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** Local time as yyyymmdd-hhmmss. */
 function timestamp(date: Date): string {

@@ -15,7 +15,7 @@ const layers = [
   ["compiler"],
   ["backends"],
   ["ops"],
-  ["nn", "data", "io"],
+  ["nn", "data", "io", "superpixels"],
   ["optim"],
   ["index.ts"], // the entry point "manabi", which models see as users do
   ["models", "onnx", "browser.ts"],

@@ -10,27 +10,47 @@ const size = { width: 440, height: 250, left: 52, right: 12, top: 10, bottom: 38
 /** More points than this are drawn as a faint line with their moving average over it. */
 const manyPoints = 60;
 
-/** A line diagram of one quantity over the steps from 0 to `lastStep`, with a legend that gives the last and the best
- *  value in words. */
-export function lineChart(curve: Curve, lastStep: number): Markup {
-  const drawn = curve.series.map((series, index) => ({ ...drawSeries(series), series, index }));
-  const visible = drawn.flatMap(({ faint, strong }) => [...(faint ? inner(faint) : []), ...strong]);
-  const [y0 = 0, y1 = 1] = extent(visible, ({ y }) => y);
-  const x = scaleLinear([0, Math.max(1, lastStep)], [size.left, size.width - size.right]);
+/** One line of a diagram. */
+export interface ChartLine {
+  readonly points: readonly Point[];
+  /** A raw line behind it. */
+  readonly faint?: readonly Point[] | null;
+  /** What to say of each point where points are marked. */
+  readonly marker?: ((point: Point) => string) | null;
+  /** What the legend says of the line. */
+  readonly legend: Markup | string;
+}
+
+/** A diagram of lines over a common x. */
+export interface LineDiagram {
+  /** Unique on the page. */
+  readonly id: string;
+  readonly title: Markup | string;
+  readonly xLabel: string;
+  readonly x: readonly [from: number, to: number];
+  readonly y: readonly [from: number, to: number];
+  readonly showX: (value: number) => string;
+  /** How values of y are written: a format of d3-format, or as they are. */
+  readonly yFormat?: string;
+  readonly logarithmic?: boolean;
+  readonly lines: readonly ChartLine[];
+}
+
+/** A diagram of up to four lines that differ in colour and dash, with axes and a legend. */
+export function lineDiagram(diagram: LineDiagram): Markup {
+  const { id, title, xLabel, lines, logarithmic = false, yFormat } = diagram;
+  const x = scaleLinear(diagram.x, [size.left, size.width - size.right]);
   const range = [size.height - size.bottom, size.top];
-  const log = wantsLogScale(curve) && y0 > 0;
-  const pad = y0 === y1 ? Math.abs(y0) * 0.1 || 1 : 0;
-  const y = log ? scaleLog([y0, y1], range).nice() : scaleLinear([y0 - pad, y1 + pad], range).nice(5);
+  const [y0, y1] = diagram.y;
+  const y = logarithmic ? scaleLog([y0, y1], range).nice() : scaleLinear([y0, y1], range).nice(5);
   const path = line<Point>(
     (p) => round(x(p.x)),
     (p) => round(y(p.y)),
   );
-  const id = `chart-${curve.base.replace(/\W/g, "-")}`;
-  const isShare = metricValue(curve.base, 0.5).endsWith("%") && y1 <= 1;
-  const yTicks = log ? y.ticks(4).filter((tick) => isPower(tick) || y1 / y0 < 30) : y.ticks(5);
-  const yLabel = isShare ? y.tickFormat(5, "~%") : y.tickFormat(5, log ? "~g" : undefined);
+  const yTicks = logarithmic ? y.ticks(4).filter((tick) => isPower(tick) || y1 / y0 < 30) : y.ticks(5);
+  const yLabel = y.tickFormat(5, yFormat);
   return html`<figure class="chart">
-<h3 id="${id}">${curve.title}${log && html` <small>logarithmic</small>`}</h3>
+<h3 id="${id}">${title}</h3>
 <svg viewBox="0 0 ${size.width} ${size.height}" role="img" aria-labelledby="${id}">
 ${yTicks.map(
   (
@@ -40,26 +60,54 @@ ${yTicks.map(
 )}${x.ticks(5).map(
   (
     tick,
-  ) => html`<text class="tick" x="${round(x(tick))}" y="${size.height - size.bottom + 17}" text-anchor="middle">${tick < 10_000 ? count(tick) : magnitude(tick)}</text>
+  ) => html`<text class="tick" x="${round(x(tick))}" y="${size.height - size.bottom + 17}" text-anchor="middle">${diagram.showX(tick)}</text>
 `,
-)}<text class="axis" x="${size.width - size.right}" y="${size.height - 4}" text-anchor="end">step</text>
+)}<text class="axis" x="${size.width - size.right}" y="${size.height - 4}" text-anchor="end">${xLabel}</text>
 <clipPath id="${id}-area"><rect x="${size.left}" y="${size.top - 4}" width="${size.width - size.left - size.right + 4}" height="${size.height - size.bottom - size.top + 8}"/></clipPath>
 <g clip-path="url(#${id}-area)">
-${drawn.map(
-  ({ faint, strong, markers, series, index }) => html`<g class="series s${index % 4}">${
-    faint && html`<path class="faint" d="${path(faint)}"/>`
-  }<path d="${path(strong)}"/>${
-    markers &&
-    series.points.map(
-      (p) =>
-        html`<circle cx="${round(x(p.x))}" cy="${round(y(p.y))}" r="2.6"><title>step ${p.x}: ${metricValue(series.name, p.y)}</title></circle>`,
+${lines.map(
+  ({ faint, points, marker }, index) => html`<g class="series s${index % 4}">${
+    faint && html`<path class="faint" d="${path([...faint])}"/>`
+  }<path d="${path([...points])}"/>${
+    marker &&
+    points.map(
+      (p) => html`<circle cx="${round(x(p.x))}" cy="${round(y(p.y))}" r="2.6"><title>${marker(p)}</title></circle>`,
     )
   }</g>
 `,
 )}</g>
 </svg>
-<figcaption>${drawn.map(({ series, index }) => legend(series, index))}</figcaption>
+<figcaption>${lines.map(
+    ({ legend }, index) => html`<span class="key"><span class="swatch s${index % 4}"></span>${legend}</span> `,
+  )}</figcaption>
 </figure>`;
+}
+
+/** A line diagram of one quantity over the steps from 0 to `lastStep`, with a legend that gives the last and the best
+ *  value in words. */
+export function lineChart(curve: Curve, lastStep: number): Markup {
+  const drawn = curve.series.map((series) => ({ ...drawSeries(series), series }));
+  const visible = drawn.flatMap(({ faint, strong }) => [...(faint ? inner(faint) : []), ...strong]);
+  const [y0 = 0, y1 = 1] = extent(visible, ({ y }) => y);
+  const logarithmic = wantsLogScale(curve) && y0 > 0;
+  const pad = y0 === y1 && !logarithmic ? Math.abs(y0) * 0.1 || 1 : 0;
+  const isShare = metricValue(curve.base, 0.5).endsWith("%") && y1 <= 1;
+  return lineDiagram({
+    id: `chart-${curve.base.replace(/\W/g, "-")}`,
+    title: html`${curve.title}${logarithmic && html` <small>logarithmic</small>`}`,
+    xLabel: "step",
+    x: [0, Math.max(1, lastStep)],
+    y: [y0 - pad, y1 + pad],
+    showX: (tick) => (tick < 10_000 ? count(tick) : magnitude(tick)),
+    yFormat: isShare ? "~%" : logarithmic ? "~g" : undefined,
+    logarithmic,
+    lines: drawn.map(({ faint, strong, markers, series }) => ({
+      points: strong,
+      faint,
+      marker: markers ? (p) => `step ${p.x}: ${metricValue(series.name, p.y)}` : null,
+      legend: legend(series),
+    })),
+  });
 }
 
 interface Drawn {
@@ -84,7 +132,7 @@ function inner(points: readonly Point[]): Point[] {
   return sorted.slice(cut, sorted.length - cut);
 }
 
-function legend({ name, set, points }: Series, index: number): Markup {
+function legend({ name, set, points }: Series): Markup {
   const last = points[points.length - 1];
   const goal = /loss|error|perplexity/i.test(name)
     ? "min"
@@ -92,9 +140,9 @@ function legend({ name, set, points }: Series, index: number): Markup {
       ? "max"
       : null;
   const best = goal && points.reduce((a, b) => ((goal === "max" ? b.y > a.y : b.y < a.y) ? b : a));
-  return html`<span class="key"><span class="swatch s${index % 4}"></span>${set && `${set}: `}last <b>${metricValue(name, last.y)}</b>${
+  return html`${set && `${set}: `}last <b>${metricValue(name, last.y)}</b>${
     best && best !== last && html`, best <b>${metricValue(name, best.y)}</b> at step ${count(best.x)}`
-  }</span> `;
+  }`;
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

@@ -1,5 +1,14 @@
 import type { MetricRecord } from "../metrics-log.ts";
 import type { RunRecord } from "../run-record.ts";
+import type { Markup } from "./markup.ts";
+
+/** A part of a page with a heading of its own, which the contents at the top lead to. */
+export interface PageSection {
+  /** Unique on the page. */
+  readonly id: string;
+  readonly title: string;
+  readonly body: Markup;
+}
 
 /** A PNG picture with a line of text under it. */
 export interface ReportPicture {
@@ -48,6 +57,8 @@ export interface ReportParts {
   readonly confusion?: ConfusionCounts;
   readonly mistakes?: readonly Mistake[];
   readonly samples?: readonly ReportPicture[];
+  /** Whatever else there is to show, made with `html`. */
+  readonly sections?: readonly PageSection[];
   readonly model?: { readonly name: string; readonly layers: readonly LayerRow[] };
 }
 

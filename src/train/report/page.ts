@@ -1,9 +1,9 @@
 import { lineChart } from "./chart.ts";
 import { confusionHeatMap } from "./confusion.ts";
 import { curvesOf } from "./curves.ts";
-import type { ReportData } from "./data.ts";
-import { htmlDocument } from "./document.ts";
-import { html, type Markup } from "./markup.ts";
+import type { PageSection, ReportData } from "./data.ts";
+import { sectionedDocument } from "./document.ts";
+import { html } from "./markup.ts";
 import {
   classTable,
   defaultResults,
@@ -14,12 +14,6 @@ import {
   sampleGallery,
 } from "./sections.ts";
 
-interface Section {
-  readonly id: string;
-  readonly title: string;
-  readonly body: Markup;
-}
-
 /** A run as one HTML page without scripts and without anything from the network. */
 export function renderReport(data: ReportData): string {
   const { record, summary, results, confusion, mistakes = [], samples = [], model } = data;
@@ -28,7 +22,7 @@ export function renderReport(data: ReportData): string {
     0,
     ...curves.flatMap(({ series }) => series.map(({ points }) => points[points.length - 1].x)),
   );
-  const sections: (Section | null | false | undefined)[] = [
+  const sections: (PageSection | null | false | undefined)[] = [
     curves.length > 0 && {
       id: "curves",
       title: "Curves",
@@ -38,20 +32,15 @@ export function renderReport(data: ReportData): string {
     confusion && { id: "classes", title: "Scores by class", body: classTable(confusion) },
     mistakes.length > 0 && { id: "mistakes", title: "The worst mistakes", body: mistakeGallery(mistakes) },
     samples.length > 0 && { id: "samples", title: "Samples", body: sampleGallery(samples) },
+    ...(data.sections ?? []),
     model && { id: "model", title: "Model", body: modelTable(model) },
     { id: "run", title: "The run", body: facts(record) },
   ];
-  const shown = sections.filter((section): section is Section => Boolean(section));
+  const shown = sections.filter((section): section is PageSection => Boolean(section));
   const { command, started } = record.sessions[0];
-  const body = html`<header>
-<div class="meta"><span class="status ${record.status}">${record.status}</span><span>${record.recipe}</span><time datetime="${started}">${started.slice(0, 10)}</time></div>
+  const header = html`<div class="meta"><span class="status ${record.status}">${record.status}</span><span>${record.recipe}</span><time datetime="${started}">${started.slice(0, 10)}</time></div>
 <h1>${record.title}</h1>
 ${summary && html`<p>${summary}</p>\n`}${record.error && html`<p class="error">${record.error}</p>\n`}<pre tabindex="0" aria-label="Command"><code>${command}</code></pre>
-${resultTiles(results ?? defaultResults(data))}
-<nav aria-label="Contents">${shown.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
-</header>
-<main>
-${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2 id="${id}">${title}</h2>\n${body}\n</section>\n`)}</main>
-`;
-  return htmlDocument(record.title, record.sessions[0].environment.manabi, body);
+${resultTiles(results ?? defaultResults(data))}`;
+  return sectionedDocument(record.title, record.sessions[0].environment.manabi, header, shown);
 }

@@ -8,7 +8,7 @@ import { dataUri, html, type Markup } from "./markup.ts";
 import { pngSize } from "./png.ts";
 
 /** A table that scrolls sideways by itself, also by keyboard, instead of widening the page. */
-const scrolling = (label: string, table: Markup): Markup =>
+export const scrolling = (label: string, table: Markup): Markup =>
   html`<div class="scroll" tabindex="0" role="group" aria-label="${label}">${table}</div>`;
 
 /** The large figures: those of the recipe, or the best and last values that were logged. */

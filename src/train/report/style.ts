@@ -81,6 +81,12 @@ td code{white-space:nowrap}
 .gallery b{color:var(--text)}
 .gallery img{display:block;width:100%;height:auto;border-radius:6px;border:1px solid var(--line);margin-bottom:5px}
 .gallery .pixels{image-rendering:pixelated}
+.input{display:flex;flex-wrap:wrap;gap:12px 28px;align-items:flex-start;margin-bottom:20px}
+.input img{max-width:min(100%,260px);height:auto;border-radius:6px;border:1px solid var(--line)}
+.asked{font-size:18px;margin:30px 0 10px}
+.bar{display:flex;gap:6px;align-items:center;font-size:12px}
+.bar i{flex:1;height:9px;border-radius:2px;border:1px solid var(--line)}
+.gallery.wide+.scroll{margin:18px 0}
 summary{cursor:pointer;margin-bottom:8px}
 footer{margin-top:48px;padding-bottom:36px;color:var(--soft);font-size:13px}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
