@@ -163,6 +163,19 @@ test("what cannot be asked is told with what can, and nothing is written", async
     assert.equal(found, code, words.join(" "));
     assert.doesNotMatch(err, /\n {4}at /);
   }
+  const plain = join(root, "plain.png");
+  const create = { width: 20, height: 20, channels: 3, background: "#888" } as const;
+  await sharp({ create }).png().toFile(plain);
+  for (const method of ["lime", "shap"]) {
+    const words = [run, plain, "--method", method, "--superpixels", "felzenszwalb", ...onReference, "--out", out];
+    const { code, err } = await cli("explain", ...words);
+    assert.deepEqual([code, /the image is one (segment|region)/.test(err)], [1, true], err);
+  }
+  // What was finished before an error is kept.
+  const kept = join(root, "kept");
+  const late = [run, picture, plain, "--method", "lime", "--superpixels", "felzenszwalb", "--samples", "100"];
+  assert.equal((await cli("explain", ...late, ...onReference, "--out", kept)).code, 1);
+  assert.equal((await explanation(kept)).pictures.length, 1);
   const missing = await cli("explain", run, join(root, "none.png"), ...onReference);
   assert.match(missing.err, /none\.png: there is no such file/);
   const none = await cli("explain", run);

@@ -15,7 +15,7 @@ import { pictureOf } from "../../train/pictures.ts";
 import { type BackendOptions, chooseBackend, withBackend } from "../backend.ts";
 import { announceCompiling } from "../compiling.ts";
 import { type ClassResult, classIndex, type Explaining, enlarged, explainClass, type Subject } from "../explaining.ts";
-import { type PictureResult, writeExplanations } from "../explanations.ts";
+import { type PictureResult, type WrittenExplanations, writeExplanations } from "../explanations.ts";
 import { type PictureOptions, readPictures, readWords, stack, withPictures } from "../pictures.ts";
 import type { Classifier } from "../published.ts";
 import { outputOf, printJson, type Shell, showPercent, UsageError, wholeNumber } from "../shell.ts";
@@ -102,6 +102,7 @@ async function explain(shell: Shell, words: readonly string[], options: Options)
     signal: stop.signal,
   };
   const results: PictureResult[] = [];
+  let failure: unknown = null;
   try {
     for (const path of paths)
       for (const subject of await readSubjects(shell, output, path, classifier, options))
@@ -109,24 +110,29 @@ async function explain(shell: Shell, words: readonly string[], options: Options)
           results[results.at(-1)?.path === path ? results.length - 1 : results.length] = result;
         });
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
-    shell.exitCode = 130;
+    if (stop.signal.aborted) shell.exitCode = 130;
+    else failure = error;
   } finally {
     undo();
   }
-  if (!results.length) {
-    if (stop.signal.aborted) return output.warn("nothing was finished");
-    throw new ManabiError("there is no picture to explain");
+  if (results.length) tell(shell, output, await writeExplanations(options.out, name, results), options);
+  else if (stop.signal.aborted) output.warn("nothing was finished");
+  else failure ??= new ManabiError("there is no picture to explain");
+  if (failure !== null) throw failure; // what was finished before is written
+}
+
+function tell(shell: Shell, output: Output, written: WrittenExplanations, { json, out }: Options): void {
+  if (json) {
+    printJson(shell, written);
+    return;
   }
-  const written = await writeExplanations(options.out, name, results);
-  if (options.json) return printJson(shell, written);
   for (const { path, classes } of written.pictures)
     for (const { label, probability, methods } of classes)
       for (const { name, file, seconds } of methods)
         output.info(
-          `${path}: ${label} ${showPercent(probability)}, ${name} in ${seconds.toFixed(1)} s: ${join(options.out, file)}`,
+          `${path}: ${label} ${showPercent(probability)}, ${name} in ${seconds.toFixed(1)} s: ${join(out, file)}`,
         );
-  output.info(`page: ${join(options.out, "index.html")}`);
+  output.info(`page: ${join(out, "index.html")}`);
 }
 
 /** The methods that words name, with commas between them. */
