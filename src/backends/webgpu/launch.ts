@@ -1,7 +1,7 @@
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import type { MemoryPlan } from "../../compiler/plan.ts";
 import type { Device } from "./device.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
+import { elementBytes, wordBytes } from "./wgsl/scalar.ts";
 import { type Dispatch, type Layout, paramsAt, shaderText, uniformBytes } from "./wgsl/shader.ts";
 
 /** A buffer of the device as a program knows it before it runs. */
@@ -105,7 +105,10 @@ export class Launch {
     const binding = (at: number) => ids.indexOf(places[at].id);
     const bindings = ids.map((_, b) => operands.some((o, i) => o.written && binding(i) === b));
     const layout: Layout = {
-      operands: operands.map(({ buffer, written }, i) => ({ dtype: buffer.dtype, written, binding: binding(i) })),
+      operands: operands.map(({ buffer, written, inPairs }, i) => ({
+        dtype: buffer.dtype,
+        ...{ written, inPairs, binding: binding(i) },
+      })),
       bindings,
     };
     const pipeline = this.device.pipeline(shaderText(code, layout, params.length), bindings, label);
@@ -129,14 +132,14 @@ export class Launch {
 
   private addBlock(groups: number, offsets: readonly number[], params: readonly number[], bytes: number): number {
     const { blocks } = this;
-    const align = this.device.gpu.limits.minUniformBufferOffsetAlignment / elementBytes;
+    const align = this.device.gpu.limits.minUniformBufferOffsetAlignment / wordBytes;
     while (blocks.length % align) blocks.push(0);
     const start = blocks.length;
     blocks.push(groups, ...offsets);
     while (blocks.length < start + paramsAt(offsets.length)) blocks.push(0);
     blocks.push(...params);
-    while (blocks.length < start + bytes / elementBytes) blocks.push(0);
-    return start * elementBytes;
+    while (blocks.length < start + bytes / wordBytes) blocks.push(0);
+    return start * wordBytes;
   }
 
   private homeFor(home: Home): { readonly home: Home; readonly id: number } {
@@ -154,7 +157,10 @@ export class Launch {
     const { place } = buffer;
     switch (place.kind) {
       case "temp":
-        return { home: { kind: "arena" }, start: (this.plan.offsets.get(buffer) as number) / elementBytes };
+        return {
+          home: { kind: "arena" },
+          start: (this.plan.offsets.get(buffer) as number) / elementBytes(buffer.dtype),
+        };
       case "input":
       case "output":
         return { home: { kind: place.kind, index: place.index }, start: 0 };

@@ -17,7 +17,7 @@ import { copyDispatch } from "./ops/copy.ts";
 import { expandOperations, operationDispatch } from "./ops/index.ts";
 import { splitReductions } from "./split-reductions.ts";
 import { kernelDispatch, reductionScratch } from "./wgsl/kernel.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
+import { elementBytes, memoryBytes, wordBytes } from "./wgsl/scalar.ts";
 import type { Dispatch } from "./wgsl/shader.ts";
 
 /** Compiles a graph to shaders for this device. */
@@ -26,7 +26,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
   const { maxStorageBuffersPerShaderStage: most, maxComputeWorkgroupStorageSize: shared } = device.gpu.limits;
   const limits = {
     canBind: (buffers: readonly Buffer[]) => bindingCount(buffers) <= most,
-    rowRoom: Math.floor((shared - reductionScratch) / elementBytes),
+    rowRoom: Math.floor((shared - reductionScratch) / wordBytes),
   };
   const { instructions, outputs } = schedule(simplify(graph), limits);
   const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
@@ -43,7 +43,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
   };
   const launcher = (list: readonly Instruction[]) => {
     const expanded = limitBindings(expandOperations(splitReductions(list)), most);
-    const plan = planMemory(expanded, () => elementBytes);
+    const plan = planMemory(expanded, elementBytes);
     return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
   };
   const main = launcher(always);
@@ -139,7 +139,7 @@ class Inputs {
       const array = this.arrays[i];
       if (array || !isOnHost(value)) return (array as GpuArray).buffer;
       // What comes anew for every run, such as a batch: the memory serves the next run, which the queue puts after this.
-      const buffer = this.device.pool.take(value.length * elementBytes);
+      const buffer = this.device.pool.take(memoryBytes(value.length, this.graph.inputs[i].dtype));
       this.device.write(buffer, value);
       this.transient.push(buffer);
       return buffer;
