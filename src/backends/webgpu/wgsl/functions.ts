@@ -150,9 +150,8 @@ const functions: Record<string, string> = {
   r = select(r, -infinity(), x == -1.0);
   return select(r, missing(), x < -1.0 || is_missing(x));
 }`,
-  with_sign: `fn with_sign(x: f32, s: f32) -> f32 {
-  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(s) & 0x80000000u));
-}`,
+  // Not by bits: Mesa 26.2 takes a choice of bits between x and an s that has been shifted for another one.
+  with_sign: "fn with_sign(x: f32, s: f32) -> f32 { return select(abs(x), -abs(x), is_negative(s)); }",
   tanh_f32: `fn tanh_f32(x: f32) -> f32 {
   let a = abs(x);
   let z = x * x;
