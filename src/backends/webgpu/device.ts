@@ -5,7 +5,7 @@ import { type DeviceMemory, GpuArray } from "./array.ts";
 import { Backlog } from "./backlog.ts";
 import { BufferPool, showMiB } from "./pool.ts";
 import { memoryBytes, wordBytes } from "./wgsl/scalar.ts";
-import type { SubgroupSizes } from "./wgsl/shader.ts";
+import type { Workgroups } from "./wgsl/shader.ts";
 
 /** Flags of WebGPU, which a global holds in browsers alone. */
 const [MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE] = [1, 4, 8, 64, 128];
@@ -28,8 +28,7 @@ export class Device implements DeviceMemory {
   readonly backlog: Backlog;
   /** Kept alive: the Dawn of Node.js ends with it. */
   readonly source: GPU;
-  /** Null where shaders have no subgroup operations, or shall not use them. */
-  readonly subgroups: SubgroupSizes | null;
+  readonly workgroups: Workgroups;
   private readonly staging: BufferPool;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
@@ -38,11 +37,11 @@ export class Device implements DeviceMemory {
   private fault: ManabiError | null = null;
   private settled: Promise<void> = Promise.resolve();
 
-  constructor(gpu: GPUDevice, name: string, source: GPU, subgroups: SubgroupSizes | null) {
+  constructor(gpu: GPUDevice, name: string, source: GPU, workgroups: Workgroups) {
     this.gpu = gpu;
     this.name = name;
     this.source = source;
-    this.subgroups = subgroups;
+    this.workgroups = workgroups;
     this.pool = new BufferPool((bytes) => this.createBuffer(bytes, STORAGE | COPY_SRC | COPY_DST));
     this.backlog = new Backlog(() => gpu.queue.onSubmittedWorkDone(), host.warn);
     this.staging = new BufferPool((bytes) => this.createBuffer(bytes, MAP_READ | COPY_DST));

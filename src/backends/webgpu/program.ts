@@ -15,6 +15,7 @@ import type { Device } from "./device.ts";
 import { type Home, Launch } from "./launch.ts";
 import { copyDispatch } from "./ops/copy.ts";
 import { expandOperations, operationDispatch } from "./ops/index.ts";
+import { readHalves } from "./read-halves.ts";
 import { splitReductions } from "./split-reductions.ts";
 import { kernelDispatch, reductionScratch } from "./wgsl/kernel.ts";
 import { elementBytes, memoryBytes, wordBytes } from "./wgsl/scalar.ts";
@@ -23,26 +24,23 @@ import type { Dispatch } from "./wgsl/shader.ts";
 /** Compiles a graph to shaders for this device. */
 export function compileProgram(graph: Graph, device: Device): Executable<GpuArray> {
   device.check();
-  const { maxStorageBuffersPerShaderStage: most, maxComputeWorkgroupStorageSize: shared } = device.gpu.limits;
+  const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
+  const { workgroups } = device;
   const limits = {
     canBind: (buffers: readonly Buffer[]) => bindingCount(buffers) <= most,
-    rowRoom: Math.floor((shared - reductionScratch) / wordBytes),
+    rowRoom: Math.floor((workgroups.shared - reductionScratch) / wordBytes),
   };
   const { instructions, outputs } = schedule(simplify(graph), limits);
-  const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
+  const { once, always } = hoist(readHalves(instructions), new Set(graph.constants), () => 0);
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
     if (i.kind === "kernel")
-      return kernelDispatch(
-        i,
-        { shared, subgroups: device.subgroups },
-        `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`,
-      );
-    if (i.kind === "op") return operationDispatch(i, shared);
+      return kernelDispatch(i, workgroups, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+    if (i.kind === "op") return operationDispatch(i, workgroups);
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
   const launcher = (list: readonly Instruction[]) => {
-    const expanded = limitBindings(expandOperations(splitReductions(list)), most);
+    const expanded = limitBindings(expandOperations(splitReductions(list), workgroups), most);
     const plan = planMemory(expanded, elementBytes);
     return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
   };

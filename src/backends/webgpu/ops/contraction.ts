@@ -1,10 +1,13 @@
 import type { Buffer, OpInstruction } from "../../../compiler/instruction.ts";
-import { type Dispatch, type Operand, param } from "../wgsl/shader.ts";
+import { type Dispatch, type Operand, param, type Workgroups } from "../wgsl/shader.ts";
 import { forEach } from "./copy.ts";
+import { inMatrices, type MatrixTile, matrixTile } from "./matrices.ts";
+import { flat, inTiles, small, square, storeOf, type Tile, tall } from "./tiles.ts";
 
 /**
- * Of f32: result[z, i, j] = sum over p of left[z, i, p] right[z, p, j], whatever the operands are: matrices by strides, or
- * pictures whose windows are never laid out. It is computed in tiles, by a thread, or by a workgroup for each result.
+ * result[z, i, j] = sum over p of left[z, i, p] right[z, p, j], whatever the operands are: matrices by strides, or
+ * pictures whose windows are never laid out. Operands are f32 or are widened to it as they are read, sums and results f32. It
+ * is computed in tiles, by matrices of a subgroup or not, by a thread, or by a workgroup for each result.
  */
 export interface Contraction {
   readonly label: string;
@@ -28,28 +31,15 @@ export interface Contraction {
 
 /** m, n, k, batches and the terms of one part come before the parameters of a contraction's functions. */
 export const firstParam = 5;
-const [m, n, k, batches, chunk] = [0, 1, 2, 3, 4].map(param);
+const [m, n, k, batches] = [0, 1, 2, 3].map(param);
 
-interface Tile {
-  readonly rows: number;
-  readonly columns: number;
-  /** Rows and columns of one thread. */
-  readonly own: readonly [number, number];
-}
-
-/** Terms that a workgroup holds at a time. */
-const depth = 16;
-const square: Tile = { rows: 64, columns: 64, own: [4, 4] };
-const small: Tile = { rows: 32, columns: 32, own: [2, 2] };
-const flat: Tile = { rows: 16, columns: 64, own: [1, 4] };
-const tall: Tile = { rows: 64, columns: 16, own: [4, 1] };
-
-type Shape = Pick<Contraction, "batches" | "m" | "n" | "k">;
-
-/** How a product of these sizes is computed. */
-function scheduleOf({ batches, m, n, k }: Shape): Tile | "thread" | "workgroup" {
+/** How a product is computed. */
+function scheduleOf(c: Contraction, workgroups: Workgroups): Tile | MatrixTile | "thread" | "workgroup" {
+  const { batches, m, n, k } = c;
   const results = batches * m * n;
   if (Math.min(m, n) < 8) return k >= 128 && results < 1 << 14 ? "workgroup" : "thread";
+  const matrices = Math.min(m, n) > 16 && matrixTile(c.operands, workgroups);
+  if (matrices) return matrices;
   if (m <= 16 && n > 32) return flat;
   if (n <= 16 && m > 32) return tall;
   return m > 32 && n > 32 && results >= 1 << 17 ? square : small;
@@ -59,26 +49,26 @@ function scheduleOf({ batches, m, n, k }: Shape): Tile | "thread" | "workgroup" 
 const [enoughGroups, fewestTerms] = [128, 256];
 
 /** Into how many parts the sum of a product is split, so that there is work for the whole device. */
-export function partsOf(shape: Shape): number {
-  const tile = scheduleOf(shape);
+export function partsOf(c: Contraction, workgroups: Workgroups): number {
+  const tile = scheduleOf(c, workgroups);
   if (typeof tile === "string") return 1;
-  const groups = groupsOf(shape, tile);
-  return Math.max(1, Math.min(Math.ceil(enoughGroups / groups), Math.floor(shape.k / fewestTerms)));
+  const groups = groupsOf(c, tile);
+  return Math.max(1, Math.min(Math.ceil(enoughGroups / groups), Math.floor(c.k / fewestTerms)));
 }
 
-const groupsOf = ({ batches, m, n }: Shape, { rows, columns }: Tile): number =>
+const groupsOf = ({ batches, m, n }: Contraction, { rows, columns }: Tile | MatrixTile): number =>
   batches * Math.ceil(m / rows) * Math.ceil(n / columns);
 
 /** `parts` results one after the other, each of a part of the terms, if there are several. */
-export function contractionDispatch(c: Contraction, parts: number): Dispatch {
-  const tile = scheduleOf(c);
+export function contractionDispatch(c: Contraction, parts: number, workgroups: Workgroups): Dispatch {
+  const tile = scheduleOf(c, workgroups);
   const perPart = Math.ceil(c.k / parts);
-  const { code, groups } =
-    tile === "thread"
-      ? byThread(c)
-      : tile === "workgroup"
-        ? byWorkgroup(c)
-        : { code: inTiles(c, tile), groups: groupsOf(c, tile) * parts };
+  const inParts = () => {
+    if (tile === "thread") return byThread(c);
+    if (tile === "workgroup") return byWorkgroup(c);
+    return { code: "unit" in tile ? inMatrices(c, tile) : inTiles(c, tile), groups: groupsOf(c, tile) * parts };
+  };
+  const { code, groups } = inParts();
   return {
     label: c.label,
     operands: [...c.operands, { buffer: c.target, offset: 0, written: true }],
@@ -87,8 +77,6 @@ export function contractionDispatch(c: Contraction, parts: number): Dispatch {
     groups,
   };
 }
-
-const storeOf = ({ operands }: Contraction): string => `store${operands.length}`;
 
 function byThread(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   const text = `    let j = q % ${n};
@@ -121,88 +109,6 @@ ${halves.join("\n")}
   if (lane == 0) { ${storeOf(c)}(place(z, i, j), sums[0]); }`;
   const before = `var<workgroup> sums: array<f32, ${threads}>;\n${c.functions}`;
   return { code: { before, body, threads }, groups: c.batches * c.m * c.n };
-}
-
-/** Tiles of both operands go through the workgroup's memory; each thread adds up `own` results in registers. */
-function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispatch["code"] {
-  const [across, down] = [columns / tn, rows / tm];
-  const threads = across * down;
-  const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-  const cells = range(tm).flatMap((r) => range(tn).map((s) => [r, s] as const));
-  const left = fetching("left", "left_row", rows, c.leftAlongTerms, threads, "i0", m);
-  const right = fetching("right", "right_column", columns, c.rightAlongTerms, threads, "j0", n);
-  const body = `  let across = (${n} + ${columns - 1}) / ${columns};
-  let tiles = across * ((${m} + ${rows - 1}) / ${rows});
-  let z = (group / tiles) % ${batches};
-  let part = group / tiles / ${batches};
-  let i0 = ((group % tiles) / across) * ${rows};
-  let j0 = ((group % tiles) % across) * ${columns};
-  let ti = lane / ${across};
-  let tj = lane % ${across};
-${cells.map(([r, s]) => `  var c${r}_${s} = 0f;`).join("\n")}
-  let end = min(${k}, (part + 1) * ${chunk});
-${left.before}
-${right.before}
-  for (var p0 = part * ${chunk}; p0 < end; p0 += ${depth}) {
-${left.fetch}
-${right.fetch}
-    workgroupBarrier();
-    for (var t = 0; t < ${depth}; t++) {
-${range(tm)
-  .map((r) => `      let a${r} = left_tile[t * ${rows} + ti + ${r * down}];`)
-  .join("\n")}
-${range(tn)
-  .map((s) => `      let b${s} = right_tile[t * ${columns} + tj + ${s * across}];`)
-  .join("\n")}
-${cells.map(([r, s]) => `      c${r}_${s} += a${r} * b${s};`).join("\n")}
-    }
-    workgroupBarrier();
-  }
-${cells
-  .map(
-    ([r, s]) =>
-      `  if (i0 + ti + ${r * down} < ${m} && j0 + tj + ${s * across} < ${n}) { ` +
-      `${storeOf(c)}(part * ${batches} * ${m} * ${n} + place(z, i0 + ti + ${r * down}, j0 + tj + ${s * across}), c${r}_${s}); }`,
-  )
-  .join("\n")}`;
-  const before = `var<workgroup> left_tile: array<f32, ${rows * depth}>;
-var<workgroup> right_tile: array<f32, ${columns * depth}>;
-${c.functions}`;
-  return { before, body, threads };
-}
-
-/**
- * How the threads fetch a tile of `size` rows or columns by `depth` terms: neighbours fetch what are neighbours in
- * memory. `before` is what stays the same for all terms. Beyond the bounds the last element is read and 0 is taken.
- */
-function fetching(
-  side: "left" | "right",
-  line: string,
-  size: number,
-  alongTerms: boolean,
-  threads: number,
-  first: string,
-  bound: string,
-): { readonly before: string; readonly fetch: string } {
-  const loads = Array.from({ length: (size * depth) / threads }, (_, h) => h);
-  const step = threads / (alongTerms ? depth : size);
-  const [many, one] = alongTerms ? ["s", "t"] : ["t", "s"];
-  const name = (what: string, h: number) => `${side}_${what}${what === one ? "" : h}`;
-  const lines = alongTerms ? loads : [0];
-  const before = [
-    `  let ${side}_${one} = lane % ${alongTerms ? depth : size};`,
-    ...loads.map((h) => `  let ${name(many, h)} = lane / ${alongTerms ? depth : size} + ${h * step};`),
-    ...lines.map((h) => `  let ${side}_line${h} = ${line}(z, min(${first} + ${name("s", h)}, ${bound} - 1));`),
-  ];
-  const terms = (alongTerms ? [0] : loads).map(
-    (h) => `    let ${side}_term${h} = ${side}_term(z, min(p0 + ${name("t", h)}, end - 1));`,
-  );
-  const fetch = loads.map((h) => {
-    const value = `${side}(${side}_line${alongTerms ? h : 0}, ${side}_term${alongTerms ? 0 : h})`;
-    const inside = `p0 + ${name("t", h)} < end && ${first} + ${name("s", h)} < ${bound}`;
-    return `    ${side}_tile[${name("t", h)} * ${size} + ${name("s", h)}] = select(0f, ${value}, ${inside});`;
-  });
-  return { before: before.join("\n"), fetch: [...terms, ...fetch].join("\n") };
 }
 
 /** A product in parts, then their sum. */

@@ -6,7 +6,7 @@ import { innermost, runsAcross, topReductions } from "../../../compiler/reductio
 import { canPair, storesHalf } from "./pairs.ts";
 import { accumulator, beats, isArg } from "./reduce.ts";
 import { wgslType, wordBytes } from "./scalar.ts";
-import type { Dispatch, ShaderCode, SubgroupSizes } from "./shader.ts";
+import type { Dispatch, ShaderCode, SubgroupSizes, Workgroups } from "./shader.ts";
 import { type Accumulating, Values } from "./values.ts";
 
 /** Threads of a workgroup. */
@@ -25,12 +25,6 @@ interface Tile {
   readonly y: number;
   /** Whether neighbouring threads have neighbouring rows, rather than neighbouring elements of one. */
   readonly across: boolean;
-}
-
-/** What a kernel's workgroups have: memory in bytes, and subgroups whose members can read each other's values. */
-export interface Workgroups {
-  readonly shared: number;
-  readonly subgroups: SubgroupSizes | null;
 }
 
 /** The run of a kernel. Null where there is nothing to do. */

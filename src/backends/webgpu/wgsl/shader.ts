@@ -42,12 +42,32 @@ export interface ShaderCode {
    * subgroup in that order, so that `lane ^ h` for h below `width` is in the same one. It is 1 where subgroups are not full.
    */
   readonly subgroups?: boolean;
+  /** What subgroup matrices consist of, where it uses such. It then knows `subgroup` (u32), the number of the subgroup. */
+  readonly matrices?: MatrixUnit["component"];
 }
 
 /** How many threads the subgroups of a device have, at least and at most: powers of two. */
 export interface SubgroupSizes {
   readonly least: number;
   readonly most: number;
+}
+
+/** Matrices that the threads of a subgroup multiply together: m x k times k x n, of f16 or f32, with sums in f32. */
+export interface MatrixUnit {
+  readonly component: "f16" | "f32";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** What a device's workgroups have. */
+export interface Workgroups {
+  /** Bytes of memory. */
+  readonly shared: number;
+  /** Null where shaders have no subgroup operations, or shall not use them. */
+  readonly subgroups: SubgroupSizes | null;
+  /** Best first. */
+  readonly matrices: readonly MatrixUnit[];
 }
 
 /** How parameter number `at` is read. */
@@ -131,6 +151,8 @@ function accessText({ dtype, binding, written, inPairs }: Layout["operands"][num
 export function shaderText(code: ShaderCode, { operands, bindings }: Layout, params: number): string {
   const types = bindings.map((_, b) => memoryOf(operands.filter((o) => o.binding === b)));
   const lines = [
+    ...(code.matrices === "f16" ? ["enable f16;"] : []),
+    ...(code.matrices ? ["enable chromium_experimental_subgroup_matrix;"] : []),
     ...(code.subgroups ? ["enable subgroups;", "requires subgroup_id;"] : []),
     "struct Uniforms {",
     `  offsets: array<vec4<i32>, ${Math.ceil((operands.length + 1) / 4)}>,`,
