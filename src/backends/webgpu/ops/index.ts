@@ -8,7 +8,8 @@ import {
   attentionRowsDispatch,
   expandAttentionGrad,
 } from "./attention.ts";
-import { type Contraction, contractionDispatch, partsOf, splitProduct, sumPartsDispatch } from "./contraction.ts";
+import { contractionDispatch, partsOf, splitProduct, sumPartsDispatch } from "./contract.ts";
+import type { Contraction } from "./contraction.ts";
 import { cumsumDispatch } from "./cumsum.ts";
 import { convolution, matrixProduct } from "./products.ts";
 import { expandScatterAdd, scatterAddDispatch, scatterSumDispatch } from "./scatter.ts";

@@ -1,5 +1,5 @@
 import { type Dispatch, param } from "../wgsl/shader.ts";
-import type { Contraction } from "./contraction.ts";
+import { type Contraction, storeOf } from "./contraction.ts";
 
 export interface Tile {
   readonly rows: number;
@@ -16,9 +16,6 @@ export const flat: Tile = { rows: 16, columns: 64, own: [1, 4] };
 export const tall: Tile = { rows: 64, columns: 16, own: [4, 1] };
 
 const [m, n, k, batches, chunk] = [0, 1, 2, 3, 4].map(param);
-
-/** The function that stores an element of the result. */
-export const storeOf = ({ operands }: Contraction): string => `store${operands.length}`;
 
 /** Tiles of both operands go through the workgroup's memory; each thread adds up `own` results in registers. */
 export function inTiles(c: Contraction, { rows, columns, own: [tm, tn] }: Tile): Dispatch["code"] {
