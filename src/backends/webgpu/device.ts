@@ -4,6 +4,7 @@ import { ManabiError } from "../../core/errors.ts";
 import { type DeviceMemory, GpuArray } from "./array.ts";
 import { Backlog } from "./backlog.ts";
 import { BufferPool, showMiB } from "./pool.ts";
+import type { Timestamps } from "./timestamps.ts";
 import { memoryBytes, wordBytes } from "./wgsl/scalar.ts";
 import type { Workgroups } from "./wgsl/shader.ts";
 
@@ -100,6 +101,14 @@ export class Device implements DeviceMemory {
     await this.gpu.queue.onSubmittedWorkDone().catch((error: Error) => this.fail("work was not done", error));
     await this.settled;
     this.check();
+  }
+
+  /** Seconds of the passes of a submission that was timed; throws what went wrong. */
+  async secondsOf(timestamps: Timestamps): Promise<number[]> {
+    const seconds = await timestamps.seconds().catch((error: Error) => this.fail("times could not be read", error));
+    await this.settled;
+    this.check();
+    return seconds;
   }
 
   // Memory

@@ -57,6 +57,7 @@ export async function openDevice(options: WebGpuOptions): Promise<Device> {
   const sizes = subgroups ? subgroupSizes(from, adapter) : null;
   const units = sizes && subgroupMatrices !== false ? matrixUnits(adapter) : [];
   const requiredFeatures: GPUFeatureName[] = [
+    ...(adapter.features.has("timestamp-query") ? (["timestamp-query"] as const) : []),
     ...(sizes ? (["subgroups"] as const) : []),
     ...(units.length ? [matrixFeature] : []),
     ...(units.some(({ component }) => component === "f16") ? (["shader-f16"] as const) : []),
