@@ -12,7 +12,8 @@ import { assertConforms, type ConformanceCase } from "../support/conform.ts";
 import { leaf } from "../support/evaluate.ts";
 import { webgpuUnderTest } from "../support/webgpu.ts";
 
-const backend = await webgpuUnderTest({ subgroupMatrices: true });
+// As a user opens it: the option turns on the flag.
+const backend = await webgpuUnderTest({ gpu: undefined, subgroupMatrices: true });
 const units = backend?.device.workgroups.matrices ?? [];
 const skip = backend === null ? "no adapter" : units.length === 0 && `${backend.device.name} has no subgroup matrices`;
 
