@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { limitBindings } from "../../src/backends/webgpu/bindings.ts";
-import { expandOperations, operationDispatch } from "../../src/backends/webgpu/ops/index.ts";
+import { isInOrder } from "../../src/backends/webgpu/ops/finish.ts";
+import { expandOperations, isProduct, operationDispatch } from "../../src/backends/webgpu/ops/index.ts";
 import { readHalves } from "../../src/backends/webgpu/read-halves.ts";
 import { splitReductions } from "../../src/backends/webgpu/split-reductions.ts";
 import { kernelDispatch } from "../../src/backends/webgpu/wgsl/kernel.ts";
 import { type Dispatch, shaderText, type Workgroups } from "../../src/backends/webgpu/wgsl/shader.ts";
+import { attachEpilogues } from "../../src/compiler/epilogue.ts";
 import type { Instruction } from "../../src/compiler/instruction.ts";
 import { printSchedule } from "../../src/compiler/print.ts";
 import { schedule } from "../../src/compiler/schedule.ts";
@@ -80,6 +82,13 @@ test("WGSL of a softmax by subgroups of 8 to 32 threads", () => {
     { ...plain, subgroups: { least: 8, most: 32 } },
   );
   assertSnapshot("test/snapshots/kernels/softmax-subgroups.wgsl", textOf(shader));
+});
+
+test("WGSL of a product with bias and activation", () => {
+  const instructions = instructionsOf((x, w, b) => x.matmul(w).add(b).tanh(), [40, 30], [30, 50], [50]);
+  const attached = attachEpilogues(instructions, (op, { kernel }) => isProduct(op) && isInOrder(kernel));
+  assert.equal(attached.length, 1);
+  assertSnapshot("test/snapshots/kernels/product-epilogue.wgsl", dispatches(attached).map(textOf).join("\n"));
 });
 
 describe("WGSL of 16-bit floats", () => {

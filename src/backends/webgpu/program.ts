@@ -1,4 +1,5 @@
 import { factsOf } from "../../compiler/cost.ts";
+import { attachEpilogues } from "../../compiler/epilogue.ts";
 import { hoist } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
@@ -15,7 +16,8 @@ import { bindingCount, limitBindings } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { type Home, Launch } from "./launch.ts";
 import { copyDispatch } from "./ops/copy.ts";
-import { expandOperations, operationDispatch } from "./ops/index.ts";
+import { isInOrder } from "./ops/finish.ts";
+import { expandOperations, isProduct, operationDispatch } from "./ops/index.ts";
 import { readHalves } from "./read-halves.ts";
 import { splitReductions } from "./split-reductions.ts";
 import { Timestamps } from "./timestamps.ts";
@@ -33,7 +35,10 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
     rowRoom: Math.floor((workgroups.shared - reductionScratch) / wordBytes),
   };
   const { instructions, outputs } = schedule(simplify(graph), limits);
-  const { once, always } = hoist(readHalves(instructions), new Set(graph.constants), () => 0);
+  const { once, always: rest } = hoist(readHalves(instructions), new Set(graph.constants), () => 0);
+  const always = attachEpilogues(rest, (op, { kernel, buffers }) => {
+    return isProduct(op) && isInOrder(kernel) && limits.canBind([...op.buffers, ...buffers]);
+  });
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
     if (i.kind === "kernel")

@@ -1,7 +1,8 @@
 import type { Buffer, OpInstruction } from "../../../compiler/instruction.ts";
 import { type Dispatch, param, type Workgroups } from "../wgsl/shader.ts";
-import { type Contraction, storeOf } from "./contraction.ts";
+import { type Contraction, functionsOf } from "./contraction.ts";
 import { forEach } from "./copy.ts";
+import { finishOf } from "./finish.ts";
 import { inMatrices, type MatrixTile, matrixTile } from "./matrices.ts";
 import { flat, inTiles, small, square, type Tile, tall } from "./tiles.ts";
 
@@ -45,8 +46,8 @@ export function contractionDispatch(c: Contraction, parts: number, workgroups: W
   const { code, groups } = inParts();
   return {
     label: c.label,
-    operands: [...c.operands, { buffer: c.target, offset: 0, written: true }],
-    params: [c.m, c.n, c.k, c.batches, perPart, ...c.params],
+    operands: [...c.operands, ...c.finish.operands],
+    params: [c.m, c.n, c.k, c.batches, perPart, ...c.params, ...c.finish.params],
     code,
     groups,
   };
@@ -60,9 +61,9 @@ function byThread(c: Contraction): Pick<Dispatch, "code" | "groups"> {
     let column = right_column(z, j);
     var sum = 0f;
     for (var p = 0; p < ${k}; p++) { sum += left(row, left_term(z, p)) * right(column, right_term(z, p)); }
-    ${storeOf(c)}(place(z, i, j), sum);`;
+    ${c.finish.name}(place(z, i, j), sum);`;
   const count = c.batches * c.m * c.n;
-  return forEach(count, text, c.functions, `${batches} * ${m} * ${n}`);
+  return forEach(count, text, functionsOf(c), `${batches} * ${m} * ${n}`);
 }
 
 function byWorkgroup(c: Contraction): Pick<Dispatch, "code" | "groups"> {
@@ -80,8 +81,8 @@ function byWorkgroup(c: Contraction): Pick<Dispatch, "code" | "groups"> {
   sums[lane] = sum;
   workgroupBarrier();
 ${halves.join("\n")}
-  if (lane == 0) { ${storeOf(c)}(place(z, i, j), sums[0]); }`;
-  const before = `var<workgroup> sums: array<f32, ${threads}>;\n${c.functions}`;
+  if (lane == 0) { ${c.finish.name}(place(z, i, j), sums[0]); }`;
+  const before = `var<workgroup> sums: array<f32, ${threads}>;\n${functionsOf(c)}`;
   return { code: { before, body, threads }, groups: c.batches * c.m * c.n };
 }
 
@@ -90,24 +91,24 @@ export function splitProduct(op: OpInstruction, parts: number): OpInstruction[] 
   if (parts === 1) return [op];
   const target = op.buffers[op.buffers.length - 1];
   const scratch: Buffer = { size: parts * target.size, dtype: target.dtype, place: { kind: "temp" } };
+  const { epilogue, ...product } = op;
   return [
-    { ...op, name: `split${parts}_${op.name}`, buffers: [...op.buffers.slice(0, -1), scratch] },
-    { kind: "op", name: "sum_parts", buffers: [scratch, target], offsets: [0, 0], params: [parts] },
+    { ...product, name: `split${parts}_${op.name}`, buffers: [...op.buffers.slice(0, -1), scratch] },
+    { kind: "op", name: "sum_parts", buffers: [scratch, target], offsets: [0, 0], params: [parts], epilogue },
   ];
 }
 
 /** Adds up the parts of a product, in their order. */
-export function sumPartsDispatch({ buffers: [parts, target], params: [count] }: OpInstruction): Dispatch {
+export function sumPartsDispatch(op: OpInstruction): Dispatch {
+  const [parts, target] = op.buffers;
+  const finish = finishOf(op, 1, 2);
   const text = `    var sum = load0(q);
     for (var part = 1; part < ${param(1)}; part++) { sum += load0(part * ${param(0)} + q); }
-    store1(q, sum);`;
+    ${finish.name}(q, sum);`;
   return {
     label: "a sum of parts",
-    operands: [
-      { buffer: parts, offset: 0, written: false },
-      { buffer: target, offset: 0, written: true },
-    ],
-    params: [target.size, count],
-    ...forEach(target.size, text),
+    operands: [{ buffer: parts, offset: 0, written: false }, ...finish.operands],
+    params: [target.size, ...op.params, ...finish.params],
+    ...forEach(target.size, text, finish.text),
   };
 }

@@ -9,7 +9,7 @@ import {
   expandAttentionGrad,
 } from "./attention.ts";
 import { contractionDispatch, partsOf, splitProduct, sumPartsDispatch } from "./contract.ts";
-import type { Contraction } from "./contraction.ts";
+import { type Contraction, finished } from "./contraction.ts";
 import { cumsumDispatch } from "./cumsum.ts";
 import { convolution, matrixProduct } from "./products.ts";
 import { expandScatterAdd, scatterAddDispatch, scatterSumDispatch } from "./scatter.ts";
@@ -32,14 +32,14 @@ function expand(op: OpInstruction, workgroups: Workgroups): OpInstruction[] {
 }
 
 /** Whether an operation is a product of matrices or a convolution. */
-export const isProduct = (op: OpInstruction): boolean => contractionOf(op) !== null;
+export const isProduct = ({ name }: OpInstruction): boolean => /^(gemm|conv)_/.test(name);
 
 /** The product that an operation is, or null. */
 function contractionOf(op: OpInstruction): Contraction | null {
-  if (op.name.startsWith("gemm_")) return matrixProduct(op);
-  if (op.name.startsWith("conv_input_grad_")) return convolution(op, "input");
-  if (op.name.startsWith("conv_weight_grad_")) return convolution(op, "weight");
-  return op.name.startsWith("conv_") ? convolution(op, "forward") : null;
+  if (op.name.startsWith("gemm_")) return finished(op, matrixProduct(op));
+  if (op.name.startsWith("conv_input_grad_")) return finished(op, convolution(op, "input"));
+  if (op.name.startsWith("conv_weight_grad_")) return finished(op, convolution(op, "weight"));
+  return op.name.startsWith("conv_") ? finished(op, convolution(op, "forward")) : null;
 }
 
 type OperationDispatch = (op: OpInstruction, shared: number) => Dispatch;

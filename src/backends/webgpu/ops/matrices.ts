@@ -1,5 +1,5 @@
 import { type Dispatch, type MatrixUnit, type Operand, param, type Workgroups } from "../wgsl/shader.ts";
-import type { Contraction } from "./contraction.ts";
+import { type Contraction, functionsOf } from "./contraction.ts";
 import { depth, fetching, storeInside, tilePlace } from "./tiles.ts";
 
 /** Sides of a workgroup's tile, and its threads; one tile of results per subgroup goes through shared memory as f32. */
@@ -103,6 +103,6 @@ ${drain.join("\n")}`;
   const before = `var<workgroup> left_tile: array<${component}, ${rows * depth}>;
 var<workgroup> right_tile: array<${component}, ${columns * depth}>;
 var<workgroup> results: array<f32, ${down * across * area}>;
-${c.functions}`;
+${functionsOf(c)}`;
   return { before, body, threads, subgroups: true, matrices: component };
 }

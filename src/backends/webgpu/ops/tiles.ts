@@ -1,5 +1,5 @@
 import { type Dispatch, param } from "../wgsl/shader.ts";
-import { type Contraction, storeOf } from "./contraction.ts";
+import { type Contraction, functionsOf } from "./contraction.ts";
 
 export interface Tile {
   readonly rows: number;
@@ -51,7 +51,7 @@ ${cells
   .join("\n")}`;
   const before = `var<workgroup> left_tile: array<f32, ${rows * depth}>;
 var<workgroup> right_tile: array<f32, ${columns * depth}>;
-${c.functions}`;
+${functionsOf(c)}`;
   return { before, body, threads };
 }
 
@@ -70,7 +70,7 @@ export const tilePlace = (
 /** Stores what belongs at row `i` and column `j` of this part's result, where there are such. */
 export const storeInside = (c: Contraction, i: string, j: string, value: string): string =>
   `if (${i} < ${m} && ${j} < ${n}) { ` +
-  `${storeOf(c)}(part * ${batches} * ${m} * ${n} + place(z, ${i}, ${j}), ${value}); }`;
+  `${c.finish.name}(part * ${batches} * ${m} * ${n} + place(z, ${i}, ${j}), ${value}); }`;
 
 /**
  * How the threads fetch a tile of `size` rows or columns by `depth` terms: neighbours fetch what are neighbours in

@@ -11,6 +11,7 @@ export class Values {
   readonly params: number[] = [];
   readonly lines: string[] = [];
   private readonly kernel: Kernel;
+  private readonly firstParam: number;
   private readonly variables: LoopVar[] = [];
   private indent = 1;
   private names = 0;
@@ -19,8 +20,10 @@ export class Values {
   /** WGSL of the patterns of values of 16 bits, where it is less than their conversion. */
   private readonly patterns = new Map<string, string>();
 
-  constructor(kernel: Kernel) {
+  /** `firstParam` parameters belong to others. */
+  constructor(kernel: Kernel, firstParam = 0) {
     this.kernel = kernel;
+    this.firstParam = firstParam;
   }
 
   /** Emits what computes `e` and returns an expression without side effects. */
@@ -197,7 +200,7 @@ export class Values {
     if (n >= -1 && n <= 2) return `${n}`;
     let at = this.params.indexOf(n);
     if (at < 0) at = this.params.push(n) - 1;
-    return param(at);
+    return param(this.firstParam + at);
   }
 
   /** Takes the position `name` over `axes`, row-major, apart. */
