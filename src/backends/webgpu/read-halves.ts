@@ -21,10 +21,11 @@ export function readHalves(instructions: readonly Instruction[]): Instruction[] 
       if (i.kind !== "kernel") continue;
       for (const store of i.kernel.stores) {
         const to = i.buffers[store.buffer];
-        const value = widenedValue(store);
+        // What lives for one row has no buffer.
+        const value = store.buffer < i.buffers.length ? widenedValue(store) : null;
         if (!value || !isForProducts(all, to) || !isWrittenOnce(all, i, store)) continue;
         const from = sourceOf(i, store, value);
-        const isCopy = from !== null && !changesBefore(list, at, to, from);
+        const isCopy = from !== null && !store.inner && !changesBefore(list, at, to, from);
         if (isCopy) copied.add(to);
         instead.set(to, isCopy ? from : { ...to, dtype: value.dtype });
       }
@@ -100,7 +101,11 @@ function narrowed(
     return [instead.has(to) ? { ...s, value: widenedValue(s) as Expr } : s];
   });
   if (stores.length === 0) return [];
-  const kinds = kernel.buffers.map((kind, b) => ({ ...kind, dtype: (instead.get(buffers[b]) ?? kind).dtype }));
-  const renamed = buffers.map((b) => instead.get(b) ?? b);
-  return [withStores({ kind: "kernel", kernel: { ...kernel, buffers: kinds }, buffers: renamed }, stores)];
+  const kinds = kernel.buffers.map((kind, b) => ({ ...kind, dtype: instead.get(buffers[b])?.dtype ?? kind.dtype }));
+  const made: KernelInstruction = {
+    kind: "kernel",
+    kernel: { ...kernel, buffers: kinds, stores },
+    buffers: buffers.map((b) => instead.get(b) ?? b),
+  };
+  return [stores.length < kernel.stores.length ? withStores(made, stores) : made];
 }
