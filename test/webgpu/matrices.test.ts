@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { backward } from "../../src/autodiff/vjp.ts";
+import { matrixFeature } from "../../src/backends/webgpu/capabilities.ts";
+import type { Workgroups } from "../../src/backends/webgpu/wgsl/shader.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import { type Shape, sizeOf } from "../../src/core/shape.ts";
 import type { Node } from "../../src/graph/node.ts";
@@ -10,6 +12,7 @@ import { constantLike } from "../../src/primitives/leaf.ts";
 import { uniform } from "../support/check-grads.ts";
 import { assertConforms, type ConformanceCase } from "../support/conform.ts";
 import { leaf } from "../support/evaluate.ts";
+import { halves, textsOf, zeros } from "../support/shaders.ts";
 import { webgpuUnderTest } from "../support/webgpu.ts";
 
 // As a user opens it: the option turns on the flag.
@@ -68,4 +71,39 @@ describe("subgroup matrices", { skip }, () => {
       .describe();
     assert.match(text ?? "", /= gemm_f32\(data0, data1;/);
   });
+});
+
+/** Without a GPU: Dawn computes nothing, but reads shaders as it does for the GPUs that have these matrices. */
+test("Dawn accepts the shaders for the matrices of common GPUs", async (t) => {
+  const loaded = await import("webgpu").catch(() => null);
+  const gpu = loaded?.create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const adapter = await gpu?.requestAdapter();
+  const requiredFeatures = ["subgroups", "shader-f16", matrixFeature] as GPUFeatureName[];
+  if (!adapter || requiredFeatures.some((feature) => !adapter.features.has(feature)))
+    return t.skip("no Dawn, or one that does not know subgroup matrices");
+  const device = await adapter.requestDevice({ requiredFeatures });
+  const [wide, small] = [16, 8].map((side) => ({ component: "f16" as const, m: side, n: side, k: side }));
+  const inF32 = { ...small, component: "f32" as const };
+  for (const [unit, most] of [
+    [wide, 32],
+    [wide, 64],
+    [small, 32],
+    [{ ...small, k: 16 }, 16],
+    [inF32, 32],
+  ] as const) {
+    const workgroups: Workgroups = { shared: 16384, subgroups: { least: most, most }, matrices: [unit] };
+    const inputs = unit.component === "f16" ? halves : (...shapes: number[][]) => shapes.map((s) => zeros(...s));
+    const texts = [
+      ...textsOf((x, y) => x.matmul(y), inputs([70, 100], [100, 70]), workgroups),
+      ...textsOf((x, w) => conv2d(x, w, null), inputs([2, 24, 9, 9], [36, 24, 3, 3]), workgroups),
+    ];
+    assert.equal(texts.filter((code) => code.includes("subgroupMatrixMultiplyAccumulate")).length, 2);
+    for (const code of texts) {
+      const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
+      assert.deepEqual(
+        messages.map(({ type, lineNum, message }) => `${type} in line ${lineNum}: ${message}`),
+        [],
+      );
+    }
+  }
 });
