@@ -4,11 +4,13 @@ import { describe, test } from "node:test";
 import { limitBindings } from "../../src/backends/webgpu/bindings.ts";
 import { isInOrder } from "../../src/backends/webgpu/ops/finish.ts";
 import { isProduct } from "../../src/backends/webgpu/ops/index.ts";
+import { readHalves } from "../../src/backends/webgpu/read-halves.ts";
 import { splitReductions } from "../../src/backends/webgpu/split-reductions.ts";
 import type { Workgroups } from "../../src/backends/webgpu/wgsl/shader.ts";
 import { attachEpilogues } from "../../src/compiler/epilogue.ts";
+import type { Instruction, KernelInstruction } from "../../src/compiler/instruction.ts";
 import { printSchedule } from "../../src/compiler/print.ts";
-import { softmax } from "../../src/ops/activation.ts";
+import { relu, softmax } from "../../src/ops/activation.ts";
 import { conv2d } from "../../src/ops/conv.ts";
 import type { Tensor } from "../../src/ops/tensor.ts";
 import { dispatches, halves, instructionsOf, plain, textOf, textsOf, zeros } from "../support/shaders.ts";
@@ -98,6 +100,23 @@ describe("programs for a device", () => {
   test("a long sum is taken in two", () => {
     const text = printSchedule(splitReductions(instructionsOf((x) => x.square().sum().sqrt(), zeros(64, 1024))));
     assertSnapshot("test/snapshots/long-sum.txt", text);
+  });
+
+  test("products read 16 bits: where they lie, or instead of an f32 temporary", () => {
+    const mlp = (x: Tensor, w: Tensor, v: Tensor) => relu(x.matmul(w).add(1)).matmul(v);
+    const text = printSchedule(readHalves(instructionsOf(mlp, ...halves([4, 6], [6, 8], [8, 3]))));
+    assertSnapshot("test/snapshots/half-products.txt", text);
+  });
+
+  test("what is written before the last product reads it is copied, in 16 bits", () => {
+    const instructions = instructionsOf((x, y) => x.matmul(y), ...halves([4, 4], [4, 4]));
+    const product = instructions.findIndex(({ kind }) => kind === "op");
+    const [first, second] = instructions.slice(0, product).map((i) => (i as KernelInstruction).buffers[1]);
+    const overwrites: Instruction = { kind: "copy", from: second, to: first };
+    const text = printSchedule(
+      readHalves([...instructions.slice(0, product), overwrites, ...instructions.slice(product)]),
+    );
+    assertSnapshot("test/snapshots/half-overwritten.txt", text);
   });
 
   test("a kernel that touches more buffers than can be bound reads copies, and what it writes is copied back", () => {
