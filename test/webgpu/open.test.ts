@@ -1,7 +1,7 @@
 /** Opening a device: what is missing is said with what helps. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { compiled, matrixFeature, matrixUnits } from "../../src/backends/webgpu/capabilities.ts";
+import { compiled, matrixFeature, matrixUnits, showWorkgroups } from "../../src/backends/webgpu/capabilities.ts";
 import { openDevice } from "../../src/backends/webgpu/open.ts";
 import { ManabiError, prepareBackend, setBackend } from "../../src/index.ts";
 import { cli } from "../cli/cli.ts";
@@ -97,7 +97,10 @@ test("matrices that the device does not compile are left out, those it compiles 
     },
   };
   const [f16, f32] = (["f16", "f32"] as const).map((component) => ({ component, m: 8, n: 8, k: 8 }));
-  assert.deepEqual(await compiled(device as unknown as GPUDevice, [f16, f32], 32), [f32]);
+  const matrices = await compiled(device as unknown as GPUDevice, [f16, f32], 32);
+  assert.deepEqual(matrices, [f32]);
+  const workgroups = { shared: 16384, subgroups: { least: 8, most: 32 }, matrices };
+  assert.equal(showWorkgroups(workgroups), "subgroups of 8 to 32, matrices f32 8x8x8");
 });
 
 test("the doctor opens it and tells whether it works", async () => {

@@ -1,4 +1,4 @@
-import type { MatrixUnit, SubgroupSizes } from "./wgsl/shader.ts";
+import type { MatrixUnit, SubgroupSizes, Workgroups } from "./wgsl/shader.ts";
 
 /** The feature of subgroup matrices, which browsers and Dawn have behind a flag. */
 export const matrixFeature = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
@@ -49,6 +49,15 @@ export async function compiled(
     return works && (await error) === null ? [unit] : [];
   });
   return (await Promise.all(tried)).flat();
+}
+
+/** What shaders make use of, for people. */
+export function showWorkgroups({ subgroups, matrices }: Workgroups): string {
+  if (!subgroups) return "no subgroups";
+  const { least, most } = subgroups;
+  const sizes = least === most ? most : `${least} to ${most}`;
+  const units = matrices.map(({ component, m, n, k }) => `${component} ${m}x${n}x${k}`);
+  return `subgroups of ${sizes}, ${units.length ? `matrices ${units.join(", ")}` : "no subgroup matrices"}`;
 }
 
 const trial = ({ component, m, n, k }: MatrixUnit, threads: number): string =>
