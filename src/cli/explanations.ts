@@ -3,7 +3,7 @@ import type { HostArray } from "../core/dtype.ts";
 import { imageMethods } from "../explain/image-methods.ts";
 import { renderExplanations, type ShownPicture } from "../explain/page.ts";
 import type { RemovalCurve, RemovalCurves } from "../explain/trust/deletion-insertion.ts";
-import type { RandomizationResult } from "../explain/trust/randomization.ts";
+import type { RandomizationResult, RandomizationStep } from "../explain/trust/randomization.ts";
 import { makeFolder, writeAtomic } from "../io/atomic.ts";
 import { writeSafetensors } from "../io/safetensors-file.ts";
 import { processCommand } from "../train/command-line.ts";
@@ -51,7 +51,7 @@ interface WrittenMethod {
 
 type WrittenCurves = Readonly<Record<"deletion" | "insertion", { area: number; scores: readonly number[] }>>;
 type WrittenRandomization = Pick<RandomizationResult, "verdict"> & {
-  readonly steps: readonly { stage: string; correlation: number; similarity: number | null }[];
+  readonly steps: readonly Omit<RandomizationStep, "maps">[];
 };
 
 /** Writes pictures, `maps.safetensors`, `explanation.json` and `index.html` into a folder; returns what the JSON holds. */
@@ -97,7 +97,7 @@ function writtenMethod({ name, seconds, facts, curves, randomization }: MethodRe
     curves: curves && curvesOf(curves),
     randomization: randomization && {
       verdict: randomization.verdict,
-      steps: randomization.steps.map(({ stage, correlation, similarity }) => ({ stage, correlation, similarity })),
+      steps: randomization.steps.map(({ maps, ...step }) => step),
     },
   };
 }

@@ -16,6 +16,7 @@ const known: Readonly<Record<string, () => Promise<{ readonly default: Recipe }>
   simclr: () => import("../../recipes/simclr.ts"),
   transfer: () => import("../../recipes/transfer.ts"),
   "explain-reviews": () => import("../../recipes/explain-reviews.ts"),
+  "explain-table": () => import("../../recipes/explain-table.ts"),
   classify: () => import("../../recipes/classify.ts"),
 };
 

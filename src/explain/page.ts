@@ -53,7 +53,8 @@ export interface ExplanationPage {
 
 /** Pictures with the methods side by side, as one HTML page without scripts and without anything from the network. */
 export function renderExplanations({ model, command, version, pictures }: ExplanationPage): string {
-  const title = pictures.length === 1 ? `Why ${pictures[0].predictions[0].label}?` : "Why these classes?";
+  const labels = new Set(pictures.flatMap(({ classes }) => classes.map(({ label }) => label)));
+  const title = labels.size <= 3 ? `Why ${[...labels].join(" and ")}?` : "Why these classes?";
   const header = html`<div class="meta"><span>${model}</span></div>
 <h1>${title}</h1>
 <pre tabindex="0" aria-label="Command"><code>${command}</code></pre>`;
@@ -133,7 +134,7 @@ function randomizationTable(methods: readonly ShownMethod[]): Markup {
       .flatMap(({ randomization }) => randomization ?? [])
       .at(0)
       ?.steps.map(({ stage }) => stage) ?? [];
-  return html`<p>Rank correlation of each map, without its sign, with that of a model in which this stage and all before it in the table have random weights. A map that stays the same does not explain the model.</p>
+  return html`<p>Rank correlation of each map, with or without its signs, whichever is larger, with that of a model in which this stage and all left of it have random weights. A map that stays the same does not explain the model.</p>
 ${scrolling(
   "Maps under random weights",
   html`<table>
@@ -141,7 +142,7 @@ ${scrolling(
 <tbody>${methods.map(
     ({ title, randomization }) =>
       randomization &&
-      html`<tr><th scope="row">${title}</th>${randomization.steps.map((step) => html`<td class="number">${step.absoluteCorrelation.toFixed(2)}</td>`)}<td>${randomization.verdict}</td></tr>
+      html`<tr><th scope="row">${title}</th>${randomization.steps.map((step) => html`<td class="number">${step.likeness.toFixed(2)}</td>`)}<td>${randomization.verdict}</td></tr>
 `,
   )}</tbody></table>`,
 )}`;
@@ -166,7 +167,7 @@ function removalChart({ name, title }: ShownMethod, map: RemovalCurves, chance: 
     xLabel: "share of pixels deleted or inserted",
     x: [0, 1],
     y: [0, highest],
-    showX: (share) => `${Math.round(100 * share)} %`,
+    showX: String,
     yFormat: highest <= 1 ? "~%" : "~g",
     lines,
   });

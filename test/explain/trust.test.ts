@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { grad, ManabiError, softmax, type Tensor, tensor } from "manabi";
 import {
   type BlackBox,
+  gradCam,
   type Heatmap,
   randomizationTest,
   randomRemovalCurves,
@@ -173,6 +174,9 @@ for (const order of ["cascading", "independent"] as const)
     assert.equal(gradients.verdict, "changes");
     for (const { correlation, similarity } of gradients.steps)
       assert.ok(Math.abs(correlation) < 0.9 && Math.abs(similarity ?? 1) < 0.9);
+    const cam = async () => (await gradCam(model, image.unsqueeze(0), { layer: "4", target: 1 })).heatmaps[0];
+    const cams = await randomizationTest(model, cam, { order, seed: 1 });
+    assert.equal(cams.verdict, "changes", JSON.stringify(cams.steps.map((step) => step.absoluteCorrelation)));
     const still = await randomizationTest(model, edges, { order, seed: 1 });
     assert.equal(still.verdict, "hardly changes");
     assert.deepEqual(new Set(still.steps.map((step) => step.correlation.toFixed(9))), new Set(["1.000000000"]));

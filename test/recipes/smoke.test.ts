@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadRecipe, recipeNames } from "../../src/cli/recipes.ts";
+import { Rng, seedKey } from "../../src/core/rng.ts";
 import { findDataset, reportDataset } from "../../src/data/index.ts";
 import { writeSafetensors } from "../../src/io/index.ts";
 import { createModel } from "../../src/models/index.ts";
@@ -161,4 +162,58 @@ test("a recipe in a file of its own is trained, stopped and resumed", async () =
   assert.equal((await readRunRecord(out)).step, 5);
   const wrong = await cli("train", "mnist-resnet", "--resume", out);
   assert.match(wrong.err, /is a run of .*count\.mjs, not of mnist-resnet/);
+});
+
+test("a table is learned by a forest and a network, and the column that decides matters most to both", async () => {
+  const [data, out] = [join(root, "rows.json"), join(root, "table")];
+  const rng = new Rng(seedKey(4));
+  const rows = Array.from({ length: 80 }, () => {
+    const [size, noise] = [rng.uniform(0, 10), rng.uniform(0, 10)];
+    return { size, noise, colour: rng.chance(0.5) ? "red" : "blue", kind: size > 5 ? "large" : "small" };
+  });
+  await writeFile(data, JSON.stringify(rows));
+  const words = ["--data", data, "--target", "kind", "--trees", "5", "--steps", "60", "--background", "8"];
+  const { code, err } = await cli("train", "explain-table", ...words, "--lime-rows", "3", "--out", out);
+  assert.equal(code, 0, err);
+  const { best } = await readRunRecord(out);
+  assert.ok(best && best.value > 0.8, `accuracy ${best?.value}`);
+  const report = await readFile(join(out, "report.html"), "utf8");
+  const [, table = ""] = /Which columns matter<\/h2>[\s\S]*?<tbody>([\s\S]*?)<\/tbody>/.exec(report) ?? [];
+  const shares = [...table.matchAll(/<tr><th scope="row">(\w+)<\/th>(.*?)<\/tr>/g)].map(([, name, cells]) => {
+    return [name, ...[...cells.matchAll(/([\d.]+) %/g)].map(([, share]) => Number(share))] as const;
+  });
+  assert.deepEqual([shares.length, shares[0]?.[0]], [3, "size"]);
+  for (let method = 1; method <= 4; method++)
+    assert.equal(Math.max(...shares.map((row) => Number(row[method]))), shares[0][method], table);
+});
+
+test("reviews are learned and explained word by word", async () => {
+  const [data, out] = [join(root, "reviews.json"), join(root, "reviews")];
+  const rng = new Rng(seedKey(2));
+  const filler = ["the", "film", "has", "an", "actor", "and", "music", "that", "everybody", "knows", "about"];
+  const reviews = Array.from({ length: 300 }, (_, i) => {
+    const words = Array.from({ length: 40 }, () => filler[rng.int(filler.length)]);
+    words.splice(rng.int(30), 0, i % 2 ? "superb" : "dreadful");
+    return { t: `${words.join(" ")} ${i}`, s: i % 2 };
+  });
+  await writeFile(data, JSON.stringify(reviews));
+  const words = [
+    "--data",
+    data,
+    "--smoke",
+    "--limit",
+    "0",
+    "--epochs",
+    "20",
+    "--review",
+    "A superb film, not dreadful",
+  ];
+  const { code, err } = await cli("train", "explain-reviews", ...words, "--out", out);
+  assert.equal(code, 0, err);
+  const { best } = await readRunRecord(out);
+  assert.ok(best && best.value > 0.95, `accuracy ${best?.value}`);
+  const report = await readFile(join(out, "report.html"), "utf8");
+  const valueAt = (word: string) => Number(new RegExp(`title="([^"]+)">${word}<`).exec(report)?.[1].replace("−", "-"));
+  assert.ok(valueAt("superb") > 0 && valueAt("dreadful") < 0, report.slice(report.indexOf('class="words"'), 4000));
+  assert.match(report, /Taken for positive, and it is/);
 });

@@ -36,6 +36,10 @@ export function waterfallPlot(shap: ShapValues, example = 0, options: PlotOption
   const guide = (value: number, from: number, to: number): Markup =>
     html`<line x1="${round(scale(value))}" x2="${round(scale(value))}" y1="${from}" y2="${to}" stroke="${colours.ink}" stroke-dasharray="2 3"/>
 `;
+  const inside = (x: number, words: string, y: number): [x: number, y: number, words: string] => {
+    const half = widthOf(words) / 2 + 8;
+    return [Math.max(half, Math.min(right + 70 - half, x)), y, words];
+  };
   const drawn = steps.map(({ label, value }, i): Markup => {
     const y = top + (i + 0.5) * row;
     return html`${arrow(scale(starts[i]), scale(ends[i]), y, signColour(value))}${stepNumber(scale(starts[i]), scale(ends[i]), y, value, right)}${text(left - 10, y, label, { anchor: "end" })}${i > 0 && guide(ends[i], y - row / 2 - 5, y + 11)}`;
@@ -46,8 +50,8 @@ export function waterfallPlot(shap: ShapValues, example = 0, options: PlotOption
     guide(base, bottom - row / 2, bottom + 6),
     guide(end, top - 8, top + row / 2),
     ...drawn,
-    text(scale(end), top - 16, `${output} ${plain(end)}`, { anchor: "middle", weight: 600 }),
-    text(scale(base), bottom + 60, `expected ${plain(base)}`, { ...soft, anchor: "middle", weight: 600 }),
+    text(...inside(scale(end), `${output} ${plain(end)}`, top - 16), { anchor: "middle", weight: 600 }),
+    text(...inside(scale(base), `expected ${plain(base)}`, bottom + 60), { ...soft, anchor: "middle", weight: 600 }),
   ]);
 }
 

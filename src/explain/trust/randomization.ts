@@ -23,6 +23,8 @@ export interface RandomizationStep {
   readonly correlation: number;
   /** That of the maps without their signs. */
   readonly absoluteCorrelation: number;
+  /** The larger of the two, 0 at least: maps may keep their places or their signs. */
+  readonly likeness: number;
   /** Structural similarity, -1 to 1; null for maps smaller than its window of 11x11. */
   readonly similarity: number | null;
   /** The maps themselves. */
@@ -44,8 +46,9 @@ export interface RandomizationResult {
  * something of the picture, not of the model. `explain` makes one or more maps with the model as it is at that time. All
  * variables, running statistics too, have their values back afterwards, also when something fails.
  *
- * The verdict looks at the model that is random in all stages ("independent": at the mean of all): the maps hardly change
- * if the absolute rank correlation is 0.7 or more, and change if it is below 0.4.
+ * The verdict goes by the mean likeness over all stages, not by the last one alone: what only changes when the first
+ * convolutions are random too does not show what the model has learned to tell classes apart. From 0.7 on the maps hardly
+ * change, below 0.4 they change.
  */
 export async function randomizationTest(
   model: Module,
@@ -71,25 +74,26 @@ export async function randomizationTest(
   } finally {
     restore();
   }
-  return { steps, verdict: verdictOf(order === "cascading" ? steps.slice(-1) : steps) };
+  return { steps, verdict: verdictOf(steps) };
 }
 
 function compare(stage: string, trained: readonly Heatmap[], random: readonly Heatmap[]): RandomizationStep {
   const mean = (measure: (a: Heatmap, b: Heatmap) => number) =>
     trained.reduce((sum, map, i) => sum + measure(map, random[i]), 0) / trained.length;
   const { width, height } = trained[0];
+  const correlation = mean((a, b) => rankCorrelation(a.data, b.data));
+  const absoluteCorrelation = mean((a, b) => rankCorrelation(a.data.map(Math.abs), b.data.map(Math.abs)));
   return {
-    stage,
-    correlation: mean((a, b) => rankCorrelation(a.data, b.data)),
-    absoluteCorrelation: mean((a, b) => rankCorrelation(a.data.map(Math.abs), b.data.map(Math.abs))),
+    ...{ stage, correlation, absoluteCorrelation },
+    likeness: Math.max(0, correlation, absoluteCorrelation),
     similarity: Math.min(width, height) > 10 ? mean(structuralSimilarity) : null,
     maps: random,
   };
 }
 
 function verdictOf(steps: readonly RandomizationStep[]): RandomizationVerdict {
-  const likeness = steps.reduce((sum, s) => sum + Math.abs(s.absoluteCorrelation), 0) / steps.length;
-  return likeness >= 0.7 ? "hardly changes" : likeness < 0.4 ? "changes" : "partly";
+  const mean = steps.reduce((sum, { likeness }) => sum + likeness, 0) / steps.length;
+  return mean >= 0.7 ? "hardly changes" : mean < 0.4 ? "changes" : "partly";
 }
 
 /** The stages of a model with the buffers of the modules that their parameters are in. */

@@ -84,6 +84,7 @@ td code{white-space:nowrap}
 .input{display:flex;flex-wrap:wrap;gap:12px 28px;align-items:flex-start;margin-bottom:20px}
 .input img{max-width:min(100%,260px);height:auto;border-radius:6px;border:1px solid var(--line)}
 .asked{font-size:18px;margin:30px 0 10px}
+.words{line-height:1.9}
 .bar{display:flex;gap:6px;align-items:center;font-size:12px}
 .bar i{flex:1;height:9px;border-radius:2px;border:1px solid var(--line)}
 .gallery.wide+.scroll{margin:18px 0}
