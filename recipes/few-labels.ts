@@ -24,7 +24,7 @@ const names = [...Object.keys(methods), ...Object.keys(roundMethods)] as readonl
  *      manabi train few-labels --method fixmatch --data cifar10 --labels 400
  *
  *  Measured on MNIST with 40 labels, three seeds: labels alone 74.3 %, entropy minimization 87.1 %, pseudo-labels 88.4 %,
- *  self-training 86.7 %, co-training 79.5 %, Π-model 86.0 %, mean teacher 69.7 %, FixMatch 95.8 %; spreads and remarks in
+ *  self-training 86.7 %, co-training 79.5 %, Π-model 86.0 %, mean teacher 76.4 %, FixMatch 95.8 %; spreads and remarks in
  *  docs/few-labels.md. About 20 minutes on 2 cores of an AMD EPYC (Zen 4) that were busy with other work. */
 export default recipe({
   title: "Learning from few labels",

@@ -64,6 +64,7 @@ export default recipe({
     featuresEpochs: int(40, "passes over the features", { min: 1 }),
     finetuneEpochs: int(6, "passes over the images", { min: 1 }),
     scratchEpochs: int(12, "passes over the images", { min: 1 }),
+    finetuneLr: float(0.02, "finetune: peak rate of the head, per 256 images of a batch", { min: 0 }),
     layerDecay: float(0.8, "finetune: rate of each stage as a share of that of the stage behind it", {
       min: 0.01,
       max: 1,
@@ -132,7 +133,7 @@ export default recipe({
       const train = new DataLoader(task.train, { ...order, transforms: task.trainTransforms });
       const test = new DataLoader(task.test, { batchSize, transforms: task.testTransforms });
       const trained = trainedParts(model, { mode }, 0);
-      const peak = ((mode === "finetune" ? 0.02 : 0.1) * size) / 256;
+      const peak = ((mode === "finetune" ? args.finetuneLr : 0.1) * size) / 256;
       const lr = oneCycle(peak, epochsOf[mode] * stepsPerEpoch);
       const rule = sgd({ lr, momentum: 0.9, nesterov: true, weightDecay: 5e-4 });
       const groups = mode === "finetune" ? layerwiseDecay(model, layerDecay) : [noDecay];

@@ -20,6 +20,8 @@ export interface Executable<Result extends Value = Value> {
   describe(): string;
   /** Runs once, as `run` does, and tells the seconds spent in each instruction, each loop before its body. */
   profile?(inputs: readonly Value[]): { readonly results: Result[]; readonly timings: Timing[] };
+  /** The same where a device tells its times once it has computed. */
+  profileOnDevice?(inputs: readonly Value[]): { readonly results: Result[]; readonly timings: Promise<Timing[]> };
   /** Bytes planned for temporaries. */
   readonly arenaBytes?: number;
 }

@@ -1,27 +1,32 @@
 import { walk } from "./expr.ts";
 import type { Instruction, KernelInstruction, OpInstruction } from "./instruction.ts";
 import { canReplace, type Kernel } from "./kernel.ts";
-import { reads, writes } from "./updates.ts";
+import { reads, root, writes } from "./updates.ts";
 
-/** Operations that can run a kernel over each part of their result while it is in the cache. */
-const hosts = /^conv(_packed)?_f/;
+/** Whether an operation can run a kernel over its result. */
+export type CanHost = (op: OpInstruction, kernel: KernelInstruction) => boolean;
+
+/** Convolutions that run a kernel over each part of their result while it is in the cache. */
+const inCache: CanHost = (op, { kernel }) => /^conv(_packed)?_f/.test(op.name) && unitOf(op, kernel) !== null;
 
 /**
- * Joins a convolution with the elementwise kernel that is the only reader of its result: bias, normalization with fixed
- * statistics, residual, activation. The convolution moves down to where the kernel stands.
+ * Joins an operation with the elementwise kernel that is the only reader of its result: bias, normalization with fixed
+ * statistics, residual, activation. The operation moves down to where the kernel stands.
  */
-export function attachEpilogues(instructions: readonly Instruction[]): Instruction[] {
-  const list = [...instructions];
+export function attachEpilogues(instructions: readonly Instruction[], canHost = inCache): Instruction[] {
+  const list = instructions.map(
+    (i): Instruction => (i.kind === "loop" ? { ...i, body: attachEpilogues(i.body, canHost) } : i),
+  );
   for (let i = 0; i < list.length; i++) {
     const op = list[i];
-    if (op.kind !== "op" || !hosts.test(op.name)) continue;
+    if (op.kind !== "op" || op.epilogue) continue;
     const result = op.buffers[op.buffers.length - 1];
     if (result.place.kind !== "temp") continue;
     const readers = list.flatMap((x, at) => (reads(x).includes(result) ? [at] : []));
     const [j] = readers;
     if (readers.length !== 1 || j <= i) continue;
     const kernel = list[j];
-    if (kernel.kind !== "kernel" || !fits(op, kernel)) continue;
+    if (kernel.kind !== "kernel" || !fits(op, kernel) || !canHost(op, kernel)) continue;
     const needs = reads(op);
     if (list.slice(i + 1, j).some((x) => writes(x).some((b) => needs.includes(b)))) continue;
     list[j] = join(op, kernel);
@@ -37,7 +42,7 @@ function rowsOf({ params }: OpInstruction): { rows: number; positions: number } 
   return { rows: n * channels, positions: params[10] * params[11] * params[12] };
 }
 
-/** Whether the kernel can run over any rows of the result by themselves, each position from that position. */
+/** Whether the kernel computes each position from that position of the result, in whose place it can store. */
 function fits(op: OpInstruction, { kernel, buffers }: KernelInstruction): boolean {
   const result = op.buffers[op.buffers.length - 1];
   const [{ buffer: written, value, inner }] = kernel.stores;
@@ -45,11 +50,13 @@ function fits(op: OpInstruction, { kernel, buffers }: KernelInstruction): boolea
   const read = buffers.indexOf(result);
   const target = buffers[written];
   if (target.size !== result.size || target.dtype !== result.dtype || !canReplace(kernel, read, written)) return false;
+  // What it overwrites it cannot read any more: the result lies there first.
+  if (buffers.some((b, i) => i !== written && root(b) === root(target))) return false;
   let simple = true;
   walk(value, (e) => {
     if (e.op === "reduce") simple = false;
   });
-  return simple && unitOf(op, kernel) !== null;
+  return simple;
 }
 
 /** Steps of the kernel's range per row of the convolution's result: all positions of a row, or one for the row. */

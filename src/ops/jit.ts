@@ -50,7 +50,7 @@ export interface Jitted<A extends readonly Argument[], R> {
   describe(...args: A): string;
   /** Runs once and tells the seconds spent in each instruction, each loop before its body; empty where the backend
    *  cannot tell. */
-  profile(...args: A): Timing[];
+  profile(...args: A): Promise<Timing[]>;
 }
 
 /**
@@ -85,9 +85,13 @@ export function jit<A extends readonly Argument[], R extends Tree | undefined | 
   };
   return Object.assign(call, {
     describe: (...args: A) => find(args).program.executable.describe(),
-    profile(...args: A) {
+    async profile(...args: A) {
       const { program, tensors } = find(args);
-      return program.executable.profile?.(prepare(program, tensors)).timings ?? [];
+      const { executable } = program;
+      const inputs = prepare(program, tensors);
+      const run = executable.profile?.(inputs) ?? executable.profileOnDevice?.(inputs);
+      if (run) keepUpdates(program, run.results);
+      return run ? run.timings : [];
     },
   });
 }

@@ -8,7 +8,9 @@ import { build, type Plugin } from "vite";
 import { launch, serve, skipInPage } from "../support/chromium.ts";
 import { root } from "../support/paths.ts";
 
-const files = ["primitives", "functions", "random", "scan", "attention"].map((name) => `test/conformance/${name}`);
+const files = ["primitives", "functions", "random", "scan", "attention", "half"].map(
+  (name) => `test/conformance/${name}`,
+);
 const names = [...files, "test/ops/conformance"];
 
 /** Stands in for what there is in Node alone. */
@@ -30,10 +32,6 @@ const inPage: Plugin = {
     return `${imports.join("\n")}\nexport * from "node:test";`;
   },
 };
-
-/** Why a test is left out here. */
-const slow = (name: string): string | false =>
-  name.startsWith("attention, webgpu") && "takes over a minute on a GPU in software, in Node as here";
 
 declare global {
   interface Window {
@@ -79,7 +77,7 @@ test("conformance in Chromium", { skip: skipInPage }, async (t) => {
         `${backend} is not tested in the page`,
       );
     for (const [index, { name, skip }] of list.entries())
-      await t.test(name, { skip: skip || slow(name) }, async () => {
+      await t.test(name, { skip }, async () => {
         const wrong = await page.evaluate((i) => window.tests.run(i), index);
         if (wrong !== null) assert.fail(wrong);
       });

@@ -50,6 +50,17 @@ function run(backend: Backend, dtype: HalfDType, functions: Readonly<Record<stri
   return valuesOn(backend, outputs);
 }
 
+/** Whether a value or, where a function adds up parts, one of those is a subnormal f32: a GPU may take it for zero. */
+const isTiny = (value: number): boolean => value !== 0 && Math.abs(value) < 2 ** -117;
+
+/** The positions whose results are compared: all, but for those of a GPU where an operand or the result is that small. */
+function compared(backend: Backend, dtype: HalfDType, expected: ArrayLike<number>): number[] {
+  const all = [...patterns.keys()];
+  if (backend.memory === "host" || dtype === "f16") return all;
+  const [x, y] = [patterns, partners].map((values) => loadValues(values, dtype));
+  return all.filter((i) => ![x[i], y[i], expected[i]].some(isTiny));
+}
+
 /** Patterns in the order of their values. */
 const rank = (pattern: number): number => (pattern & 0x8000 ? -(pattern & 0x7fff) : pattern);
 
@@ -61,7 +72,7 @@ for (const backend of await backendsUnderTest())
         Object.keys(exact).forEach((name, k) => {
           const float = got[k] instanceof Uint16Array;
           const [values, expected] = [got[k], want[k]].map((a) => (float ? loadValues(a, dtype) : a));
-          for (let i = 0; i < 65536; i++)
+          for (const i of compared(backend, dtype, expected))
             if (values[i] !== expected[i] && !(Number.isNaN(values[i]) && Number.isNaN(expected[i])))
               assert.fail(`${name} of patterns ${patterns[i]}, ${partners[i]}: ${values[i]}, not ${expected[i]}`);
         });
@@ -72,7 +83,7 @@ for (const backend of await backendsUnderTest())
         Object.keys(close).forEach((name, k) => {
           const [values, expected] = [got[k], want[k]].map((a) => loadValues(a, dtype));
           let differ = 0;
-          for (let i = 0; i < 65536; i++) {
+          for (const i of compared(backend, dtype, expected)) {
             if (values[i] === expected[i] || (Number.isNaN(values[i]) && Number.isNaN(expected[i]))) continue;
             differ++;
             if (Math.abs(rank(got[k][i]) - rank(want[k][i])) > 1)

@@ -13,7 +13,7 @@ after(() => setBackend("auto"));
 const vec = (...values: number[]): Tensor => tensor(values);
 
 describe("profile", { skip }, () => {
-  test("every instruction has its time, those in loops the sum over all turns", () => {
+  test("every instruction has its time, those in loops the sum over all turns", async () => {
     setBackend("native");
     const run = jit(
       (xs: Tensor, w: Tensor) => scan(([h], x) => [[h.matmul(w).add(x).tanh()], h], [xs.select(0, 0)], xs)[0][0],
@@ -23,7 +23,7 @@ describe("profile", { skip }, () => {
       tensor(new Float32Array(16), { shape: [4, 4] }),
     ];
     run(xs, w);
-    const timings = run.profile(xs, w);
+    const timings = await run.profile(xs, w);
     const at = timings.findIndex(({ kind }) => kind === "loop");
     const body = timings.slice(at + 1).filter(({ depth }) => depth === 1);
     assert.ok(at >= 0 && body.length >= 2);

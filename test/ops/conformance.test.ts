@@ -74,10 +74,9 @@ function conformanceCase(name: string, [fn, ...shapes]: Large): ConformanceCase 
 
 for (const backend of await backendsUnderTest())
   describe(`composites on ${backend.name}`, () => {
-    test("values and gradients", () => {
+    test("values and gradients", () =>
       assertConforms(
         backend,
         Object.entries(cases).map(([name, large]) => conformanceCase(name, large)),
-      );
-    });
+      ));
   });

@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { type Browser, chromium } from "playwright-core";
+import { dawnFeatures } from "./dawn-features.ts";
 
 const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
@@ -22,7 +23,9 @@ export const launch = ({ webgpu = true }: BrowserOptions = {}): Promise<Browser>
     executablePath: executable,
     args: [
       "--no-sandbox",
-      ...(webgpu ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"] : ["--disable-features=WebGPU"]),
+      ...(webgpu
+        ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", `--enable-dawn-features=${dawnFeatures}`]
+        : ["--disable-features=WebGPU"]),
     ],
   });
 

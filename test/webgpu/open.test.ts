@@ -1,6 +1,7 @@
 /** Opening a device: what is missing is said with what helps. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { compiled, matrixFeature, matrixUnits, showWorkgroups } from "../../src/backends/webgpu/capabilities.ts";
 import { openDevice } from "../../src/backends/webgpu/open.ts";
 import { ManabiError, prepareBackend, setBackend } from "../../src/index.ts";
 import { cli } from "../cli/cli.ts";
@@ -69,6 +70,37 @@ test("subgroups are asked for where the adapter and WGSL have what they need, an
   assert.deepEqual(await asked(["subgroup_id"]), ["subgroups"]);
   assert.deepEqual(await asked([]), []);
   assert.deepEqual(await asked(["subgroup_id"], false), []);
+});
+
+test("subgroup matrices are those with sums in f32, of f16 where shaders have that", () => {
+  const config = (componentType: string, resultComponentType: string, M: number) => {
+    return { componentType, resultComponentType, M, N: 16, K: 8 };
+  };
+  const subgroupMatrixConfigs = [config("f16", "f16", 4), config("f16", "f32", 8), config("u8", "u32", 8)].concat(
+    config("f32", "f32", 16),
+  );
+  const units = (...features: string[]) =>
+    matrixUnits({ features: new Set(features), info: { subgroupMatrixConfigs } } as unknown as GPUAdapter);
+  const ofF32 = { component: "f32", m: 16, n: 16, k: 8 };
+  assert.deepEqual(units("shader-f16"), []);
+  assert.deepEqual(units(matrixFeature), [ofF32]);
+  assert.deepEqual(units(matrixFeature, "shader-f16"), [{ component: "f16", m: 8, n: 16, k: 8 }, ofF32]);
+});
+
+test("matrices that the device does not compile are left out, those it compiles are kept", async () => {
+  const device = {
+    pushErrorScope() {},
+    popErrorScope: async () => null,
+    createShaderModule: ({ code }: GPUShaderModuleDescriptor) => code,
+    createComputePipelineAsync: async ({ compute }: { readonly compute: { readonly module: string } }) => {
+      if (compute.module.includes("f16")) throw new Error("unknown extension");
+    },
+  };
+  const [f16, f32] = (["f16", "f32"] as const).map((component) => ({ component, m: 8, n: 8, k: 8 }));
+  const matrices = await compiled(device as unknown as GPUDevice, [f16, f32], 32);
+  assert.deepEqual(matrices, [f32]);
+  const workgroups = { shared: 16384, subgroups: { least: 8, most: 32 }, matrices };
+  assert.equal(showWorkgroups(workgroups), "subgroups of 8 to 32, matrices f32 8x8x8");
 });
 
 test("the doctor opens it and tells whether it works", async () => {

@@ -1,7 +1,7 @@
 import { byteSize, type DType, type TypedArray } from "../../core/dtype.ts";
 import type { DeviceArray } from "../../core/value.ts";
 import type { BufferPool } from "./pool.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
+import { memoryBytes } from "./wgsl/scalar.ts";
 
 /** Smaller ones weigh nothing beside the objects that stand for them. */
 const heavy = 1 << 14;
@@ -16,7 +16,7 @@ export interface DeviceMemory {
 
 const finalizers = new FinalizationRegistry<() => void>((free) => free());
 
-/** Values in a buffer of a GPU, from its beginning, four bytes each. */
+/** Values in a buffer of a GPU, from its beginning, four bytes each, or two of a 16-bit float. */
 export class GpuArray implements DeviceArray {
   readonly backend = "webgpu";
   readonly dtype: DType;
@@ -33,7 +33,7 @@ export class GpuArray implements DeviceArray {
     this.device = device;
     this.dtype = dtype;
     this.length = length;
-    const bytes = length * elementBytes;
+    const bytes = memoryBytes(length, dtype);
     const buffer = device.pool.take(bytes);
     this.buffer = buffer;
     this.ballast = bytes < heavy ? null : new ArrayBuffer(bytes);

@@ -4,8 +4,9 @@ import { ManabiError } from "../../core/errors.ts";
 import { type DeviceMemory, GpuArray } from "./array.ts";
 import { Backlog } from "./backlog.ts";
 import { BufferPool, showMiB } from "./pool.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
-import type { SubgroupSizes } from "./wgsl/shader.ts";
+import type { Timestamps } from "./timestamps.ts";
+import { memoryBytes, wordBytes } from "./wgsl/scalar.ts";
+import type { Workgroups } from "./wgsl/shader.ts";
 
 /** Flags of WebGPU, which a global holds in browsers alone. */
 const [MAP_READ, COPY_SRC, COPY_DST, UNIFORM, STORAGE] = [1, 4, 8, 64, 128];
@@ -28,8 +29,7 @@ export class Device implements DeviceMemory {
   readonly backlog: Backlog;
   /** Kept alive: the Dawn of Node.js ends with it. */
   readonly source: GPU;
-  /** Null where shaders have no subgroup operations, or shall not use them. */
-  readonly subgroups: SubgroupSizes | null;
+  readonly workgroups: Workgroups;
   private readonly staging: BufferPool;
   private readonly pipelines = new Map<string, GPUComputePipeline>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
@@ -38,11 +38,11 @@ export class Device implements DeviceMemory {
   private fault: ManabiError | null = null;
   private settled: Promise<void> = Promise.resolve();
 
-  constructor(gpu: GPUDevice, name: string, source: GPU, subgroups: SubgroupSizes | null) {
+  constructor(gpu: GPUDevice, name: string, source: GPU, workgroups: Workgroups) {
     this.gpu = gpu;
     this.name = name;
     this.source = source;
-    this.subgroups = subgroups;
+    this.workgroups = workgroups;
     this.pool = new BufferPool((bytes) => this.createBuffer(bytes, STORAGE | COPY_SRC | COPY_DST));
     this.backlog = new Backlog(() => gpu.queue.onSubmittedWorkDone(), host.warn);
     this.staging = new BufferPool((bytes) => this.createBuffer(bytes, MAP_READ | COPY_DST));
@@ -103,6 +103,14 @@ export class Device implements DeviceMemory {
     this.check();
   }
 
+  /** Seconds of the passes of a submission that was timed; throws what went wrong. */
+  async secondsOf(timestamps: Timestamps): Promise<number[]> {
+    const seconds = await timestamps.seconds().catch((error: Error) => this.fail("times could not be read", error));
+    await this.settled;
+    this.check();
+    return seconds;
+  }
+
   // Memory
 
   private createBuffer(bytes: number, usage: number): GPUBuffer {
@@ -135,10 +143,9 @@ export class Device implements DeviceMemory {
     return this.arena;
   }
 
-  /** Writes host values into a buffer; elements of one byte become words. */
+  /** Writes host values into a buffer. */
   write(buffer: GPUBuffer, values: TypedArray): void {
-    const words = values.BYTES_PER_ELEMENT === elementBytes ? values : Uint32Array.from(values);
-    if (words.length) this.gpu.queue.writeBuffer(buffer, 0, words);
+    if (values.length) this.gpu.queue.writeBuffer(buffer, 0, wordsOf(values));
   }
 
   upload(values: TypedArray, dtype: DType): GpuArray {
@@ -150,21 +157,18 @@ export class Device implements DeviceMemory {
   copy(array: GpuArray): GpuArray {
     this.check();
     const out = new GpuArray(this, array.dtype, array.length);
-    this.transfer(array.buffer, out.buffer, array.length * elementBytes);
+    this.transfer(array.buffer, out.buffer, memoryBytes(array.length, array.dtype));
     return out;
   }
 
   async download(array: GpuArray): Promise<TypedArray> {
     this.check();
-    const bytes = array.length * elementBytes;
+    const bytes = memoryBytes(array.length, array.dtype);
     if (bytes === 0) return new (arrayType(array.dtype))(0);
     const staging = this.staging.take(bytes);
     this.transfer(array.buffer, staging, bytes);
     await staging.mapAsync(READ, 0, bytes).catch((error: Error) => this.fail("values could not be read", error));
-    const words = staging.getMappedRange(0, bytes);
-    const type = arrayType(array.dtype);
-    const values =
-      type.BYTES_PER_ELEMENT === elementBytes ? new type(words.slice(0)) : type.from(new Uint32Array(words));
+    const values = valuesIn(staging.getMappedRange(0, bytes), array);
     staging.unmap();
     this.staging.give(staging);
     await this.settled;
@@ -230,4 +234,21 @@ export class Device implements DeviceMemory {
   destroy(): void {
     this.gpu.destroy();
   }
+}
+
+/** Values as words: elements of one byte take one each, those of two bytes lie as they are. */
+function wordsOf(values: TypedArray): TypedArray {
+  if (values.BYTES_PER_ELEMENT === 1) return Uint32Array.from(values);
+  if (values.byteLength % wordBytes === 0) return values;
+  const padded = new Uint16Array(values.length + 1);
+  padded.set(values);
+  return padded;
+}
+
+/** The values that words of the device hold. */
+function valuesIn(words: ArrayBuffer, { dtype, length }: GpuArray): TypedArray {
+  const type = arrayType(dtype);
+  return type.BYTES_PER_ELEMENT === 1
+    ? type.from(new Uint32Array(words))
+    : new type(words.slice(0, length * type.BYTES_PER_ELEMENT));
 }

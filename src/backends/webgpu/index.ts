@@ -13,8 +13,6 @@ export { webgpuDTypes } from "./wgsl/scalar.ts";
 /** Why the other dtypes are refused. */
 export const refusals = {
   f64: "WGSL has no 64-bit floats",
-  bf16: "WGSL has no bf16",
-  f16: "only some devices have 16-bit floats",
 } as const;
 
 export interface WebGpuBackend extends Backend<GpuArray> {

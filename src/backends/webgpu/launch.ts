@@ -1,7 +1,8 @@
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import type { MemoryPlan } from "../../compiler/plan.ts";
 import type { Device } from "./device.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
+import type { Timestamps } from "./timestamps.ts";
+import { elementBytes, wordBytes } from "./wgsl/scalar.ts";
 import { type Dispatch, type Layout, paramsAt, shaderText, uniformBytes } from "./wgsl/shader.ts";
 
 /** A buffer of the device as a program knows it before it runs. */
@@ -19,12 +20,21 @@ interface BindingSet {
 }
 
 interface Step {
+  readonly instruction: Instruction;
   readonly pipeline: GPUComputePipeline;
   readonly bindings: BindingSet;
   /** Byte offset of its uniform block. */
   readonly block: number;
   readonly x: number;
   readonly y: number;
+}
+
+type Bound = ReadonlyMap<BindingSet, GPUBindGroup>;
+
+function run(pass: GPUComputePassEncoder, { pipeline, bindings, block, x, y }: Step, groups: Bound): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, groups.get(bindings) as GPUBindGroup, [block]);
+  pass.dispatchWorkgroups(x, y);
 }
 
 /** Most workgroups along one axis. */
@@ -58,7 +68,7 @@ export class Launch {
         }
         if (!dispatches.has(i)) dispatches.set(i, dispatchOf(i));
         const dispatch = dispatches.get(i);
-        if (dispatch) this.addStep(dispatch, turns);
+        if (dispatch) this.addStep(i, dispatch, turns);
       }
     };
     write(instructions, []);
@@ -70,15 +80,32 @@ export class Launch {
     return this.steps.length;
   }
 
+  /** The instruction of every run. */
+  get instructions(): Instruction[] {
+    return this.steps.map(({ instruction }) => instruction);
+  }
+
   /** Records all runs; `bufferOf` gives the buffers that the program runs on this time. */
-  record(pass: GPUComputePassEncoder, bufferOf: (home: Home) => GPUBuffer): void {
-    const groups = new Map<BindingSet, GPUBindGroup>();
-    for (const set of this.sets.values()) groups.set(set, this.bind(set, bufferOf));
-    for (const { pipeline, bindings, block, x, y } of this.steps) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, groups.get(bindings) as GPUBindGroup, [block]);
-      pass.dispatchWorkgroups(x, y);
+  record(encoder: GPUCommandEncoder, bufferOf: (home: Home) => GPUBuffer): void {
+    const groups = this.bindAll(bufferOf);
+    const pass = encoder.beginComputePass();
+    for (const step of this.steps) run(pass, step, groups);
+    pass.end();
+  }
+
+  /** Records all runs, each in a pass of its own, which is timed. */
+  recordTimed(encoder: GPUCommandEncoder, bufferOf: (home: Home) => GPUBuffer, timestamps: Timestamps): void {
+    const groups = this.bindAll(bufferOf);
+    for (const [i, step] of this.steps.entries()) {
+      const pass = encoder.beginComputePass({ timestampWrites: timestamps.of(i) });
+      run(pass, step, groups);
+      pass.end();
     }
+    timestamps.resolve(encoder);
+  }
+
+  private bindAll(bufferOf: (home: Home) => GPUBuffer): Bound {
+    return new Map([...this.sets.values()].map((set) => [set, this.bind(set, bufferOf)]));
   }
 
   private bind(set: BindingSet, bufferOf: (home: Home) => GPUBuffer): GPUBindGroup {
@@ -95,7 +122,11 @@ export class Launch {
     return group;
   }
 
-  private addStep({ code, label, operands, params, groups }: Dispatch, turns: readonly number[]): void {
+  private addStep(
+    instruction: Instruction,
+    { code, label, operands, params, groups }: Dispatch,
+    turns: readonly number[],
+  ): void {
     if (groups === 0) return;
     const places = operands.map(({ buffer, offset }) => {
       const { home, start } = this.locate(buffer, turns);
@@ -105,7 +136,10 @@ export class Launch {
     const binding = (at: number) => ids.indexOf(places[at].id);
     const bindings = ids.map((_, b) => operands.some((o, i) => o.written && binding(i) === b));
     const layout: Layout = {
-      operands: operands.map(({ buffer, written }, i) => ({ dtype: buffer.dtype, written, binding: binding(i) })),
+      operands: operands.map(({ buffer, written, inPairs }, i) => ({
+        dtype: buffer.dtype,
+        ...{ written, inPairs, binding: binding(i) },
+      })),
       bindings,
     };
     const pipeline = this.device.pipeline(shaderText(code, layout, params.length), bindings, label);
@@ -124,19 +158,19 @@ export class Launch {
       blockBytes,
     );
     const x = Math.min(groups, mostGroups);
-    this.steps.push({ pipeline, bindings: set, block, x, y: Math.ceil(groups / x) });
+    this.steps.push({ instruction, pipeline, bindings: set, block, x, y: Math.ceil(groups / x) });
   }
 
   private addBlock(groups: number, offsets: readonly number[], params: readonly number[], bytes: number): number {
     const { blocks } = this;
-    const align = this.device.gpu.limits.minUniformBufferOffsetAlignment / elementBytes;
+    const align = this.device.gpu.limits.minUniformBufferOffsetAlignment / wordBytes;
     while (blocks.length % align) blocks.push(0);
     const start = blocks.length;
     blocks.push(groups, ...offsets);
     while (blocks.length < start + paramsAt(offsets.length)) blocks.push(0);
     blocks.push(...params);
-    while (blocks.length < start + bytes / elementBytes) blocks.push(0);
-    return start * elementBytes;
+    while (blocks.length < start + bytes / wordBytes) blocks.push(0);
+    return start * wordBytes;
   }
 
   private homeFor(home: Home): { readonly home: Home; readonly id: number } {
@@ -154,7 +188,10 @@ export class Launch {
     const { place } = buffer;
     switch (place.kind) {
       case "temp":
-        return { home: { kind: "arena" }, start: (this.plan.offsets.get(buffer) as number) / elementBytes };
+        return {
+          home: { kind: "arena" },
+          start: (this.plan.offsets.get(buffer) as number) / elementBytes(buffer.dtype),
+        };
       case "input":
       case "output":
         return { home: { kind: place.kind, index: place.index }, start: 0 };

@@ -1,14 +1,19 @@
 import { ManabiError } from "../../core/errors.ts";
+import { compiled, matrixFeature, matrixUnits, subgroupSizes } from "./capabilities.ts";
 import { Device } from "./device.ts";
-import type { SubgroupSizes } from "./wgsl/shader.ts";
 
 /** How the device is chosen. */
 export interface WebGpuOptions {
   /** Where adapters come from; by default `navigator.gpu`, else the `webgpu` package. */
   readonly gpu?: GPU;
   readonly powerPreference?: GPUPowerPreference;
-  /** Whether reductions use subgroup operations where the device has them; by default they do. */
+  /** Whether shaders use subgroup operations where the device has them; by default they do. */
   readonly subgroups?: boolean;
+  /**
+   * Whether products of f16 use subgroup matrices. By default they do where the adapter offers them; that is an experiment
+   * of Chromium's and Dawn's behind a flag, which `true` turns on in Node.js. In Chromium: --enable-unsafe-webgpu.
+   */
+  readonly subgroupMatrices?: boolean;
 }
 
 /** Limits that are taken as large as the adapter has them; all others stay WebGPU's defaults. */
@@ -37,8 +42,8 @@ const dawn: string = "webgpu";
 
 /** Opens a device, or throws an error that says what is missing and what helps. */
 export async function openDevice(options: WebGpuOptions): Promise<Device> {
-  const { gpu, powerPreference = "high-performance", subgroups = true } = options;
-  const from = gpu ?? (await findGpu());
+  const { gpu, powerPreference = "high-performance", subgroups = true, subgroupMatrices } = options;
+  const from = gpu ?? (await findGpu(subgroupMatrices === true ? ["enable-dawn-features=allow_unsafe_apis"] : []));
   const adapter = await from.requestAdapter({ powerPreference }).catch((error: Error) => {
     throw new ManabiError(`WebGPU gave no adapter: ${error.message}`);
   });
@@ -50,22 +55,25 @@ export async function openDevice(options: WebGpuOptions): Promise<Device> {
   const { vendor, architecture, description } = adapter.info;
   const name = [description, vendor, architecture].filter(Boolean).join(", ") || "adapter without a name";
   const sizes = subgroups ? subgroupSizes(from, adapter) : null;
-  const requiredFeatures: GPUFeatureName[] = sizes ? ["subgroups"] : [];
-  try {
-    return new Device(await adapter.requestDevice({ requiredLimits, requiredFeatures }), name, from, sizes);
-  } catch (error) {
-    throw new ManabiError(`WebGPU gave no device on ${name}: ${(error as Error).message}`);
-  }
+  const units = sizes && subgroupMatrices !== false ? matrixUnits(adapter) : [];
+  const requiredFeatures: GPUFeatureName[] = [
+    ...(adapter.features.has("timestamp-query") ? (["timestamp-query"] as const) : []),
+    ...(sizes ? (["subgroups"] as const) : []),
+    ...(units.length ? [matrixFeature] : []),
+    ...(units.some(({ component }) => component === "f16") ? (["shader-f16"] as const) : []),
+  ];
+  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures }).catch((error: Error) => {
+    throw new ManabiError(`WebGPU gave no device on ${name}: ${error.message}`);
+  });
+  return new Device(device, name, from, {
+    shared: device.limits.maxComputeWorkgroupStorageSize,
+    subgroups: sizes,
+    matrices: await compiled(device, units, sizes?.most ?? 1),
+  });
 }
 
-/** The sizes of an adapter's subgroups; null where shaders cannot use them, or cannot tell one from another. */
-function subgroupSizes({ wgslLanguageFeatures }: GPU, { features, info }: GPUAdapter): SubgroupSizes | null {
-  const { subgroupMinSize: least, subgroupMaxSize: most } = info;
-  if (!features.has("subgroups") || !wgslLanguageFeatures.has("subgroup_id") || !least || !most) return null;
-  return { least, most };
-}
-
-async function findGpu(): Promise<GPU> {
+/** `flags` are for Dawn in Node.js. */
+async function findGpu(flags: readonly string[]): Promise<GPU> {
   const here = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
   if (here) return here;
   if (platform() === "browser")
@@ -82,5 +90,5 @@ async function findGpu(): Promise<GPU> {
       throw new ManabiError("Node.js has no WebGPU of its own; npm install webgpu adds Dawn (132 MB)");
     throw new ManabiError(`the package webgpu does not load here: ${message}`);
   }
-  return loaded.create([]);
+  return loaded.create(flags);
 }

@@ -1,3 +1,5 @@
+import { factsOf } from "../../compiler/cost.ts";
+import { attachEpilogues } from "../../compiler/epilogue.ts";
 import { hoist } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
@@ -7,43 +9,55 @@ import { simplify } from "../../compiler/simplify.ts";
 import { ManabiError } from "../../core/errors.ts";
 import { isOnHost, type Value } from "../../core/value.ts";
 import type { DataAttrs, Graph } from "../../graph/node.ts";
-import { type Executable, timesWritten } from "../backend.ts";
+import { type Executable, type Timing, timesWritten } from "../backend.ts";
 import { whenChanged } from "../refresh.ts";
 import { GpuArray } from "./array.ts";
 import { bindingCount, limitBindings } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { type Home, Launch } from "./launch.ts";
 import { copyDispatch } from "./ops/copy.ts";
-import { expandOperations, operationDispatch } from "./ops/index.ts";
+import { isInOrder } from "./ops/finish.ts";
+import { expandOperations, isProduct, operationDispatch } from "./ops/index.ts";
+import { readHalves } from "./read-halves.ts";
 import { splitReductions } from "./split-reductions.ts";
+import { Timestamps } from "./timestamps.ts";
 import { kernelDispatch, reductionScratch } from "./wgsl/kernel.ts";
-import { elementBytes } from "./wgsl/scalar.ts";
+import { elementBytes, memoryBytes, wordBytes } from "./wgsl/scalar.ts";
 import type { Dispatch } from "./wgsl/shader.ts";
 
 /** Compiles a graph to shaders for this device. */
 export function compileProgram(graph: Graph, device: Device): Executable<GpuArray> {
   device.check();
-  const { maxStorageBuffersPerShaderStage: most, maxComputeWorkgroupStorageSize: shared } = device.gpu.limits;
+  const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
+  const { workgroups } = device;
   const limits = {
     canBind: (buffers: readonly Buffer[]) => bindingCount(buffers) <= most,
-    rowRoom: Math.floor((shared - reductionScratch) / elementBytes),
+    rowRoom: Math.floor((workgroups.shared - reductionScratch) / wordBytes),
   };
   const { instructions, outputs } = schedule(simplify(graph), limits);
-  const { once, always } = hoist(instructions, new Set(graph.constants), () => 0);
+  const { once, always: rest } = hoist(readHalves(instructions), new Set(graph.constants), () => 0);
+  const always = attachEpilogues(rest, (op, { kernel, buffers }) => {
+    return isProduct(op) && isInOrder(kernel) && limits.canBind([...op.buffers, ...buffers]);
+  });
 
   const dispatchOf = (i: Instruction): Dispatch | null => {
     if (i.kind === "kernel")
-      return kernelDispatch(
-        i,
-        { shared, subgroups: device.subgroups },
-        `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`,
-      );
-    if (i.kind === "op") return operationDispatch(i, shared);
+      return kernelDispatch(i, workgroups, `a kernel over ${i.kernel.axes.map((v) => v.size).join(" x ") || 1}`);
+    if (i.kind === "op") return operationDispatch(i, workgroups);
     return i.kind === "copy" ? copyDispatch(i) : null;
   };
+  const origins = new Map<Instruction, Instruction>();
+  /** What runs on the device in place of each instruction. */
+  const expand = (list: readonly Instruction[]): Instruction[] =>
+    list.flatMap((i): Instruction[] => {
+      if (i.kind === "loop") return [{ ...i, body: expand(i.body) }];
+      const parts = limitBindings(expandOperations(splitReductions([i]), workgroups), most);
+      for (const part of parts) origins.set(part, i);
+      return parts;
+    });
   const launcher = (list: readonly Instruction[]) => {
-    const expanded = limitBindings(expandOperations(splitReductions(list)), most);
-    const plan = planMemory(expanded, () => elementBytes);
+    const expanded = expand(list);
+    const plan = planMemory(expanded, elementBytes);
     return { launch: new Launch(device, expanded, plan, dispatchOf), bytes: plan.bytes };
   };
   const main = launcher(always);
@@ -62,7 +76,12 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
     }
     return array;
   };
-  const execute = ({ launch, bytes }: typeof main, inputs: readonly GPUBuffer[], results: readonly GpuArray[]) => {
+  const execute = (
+    { launch, bytes }: typeof main,
+    inputs: readonly GPUBuffer[],
+    results: readonly GpuArray[],
+    timestamps: Timestamps | null = null,
+  ) => {
     if (launch.length === 0) return;
     const arena = device.reserve(bytes);
     const bufferOf = (home: Home): GPUBuffer => {
@@ -70,37 +89,66 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
       if (home.kind === "held") return heldArray(home.buffer).buffer;
       return home.kind === "input" ? inputs[home.index] : results[home.index].buffer;
     };
-    const record = (encoder: GPUCommandEncoder) => {
-      const pass = encoder.beginComputePass();
-      launch.record(pass, bufferOf);
-      pass.end();
-    };
+    const record = (encoder: GPUCommandEncoder) =>
+      timestamps ? launch.recordTimed(encoder, bufferOf, timestamps) : launch.record(encoder, bufferOf);
     device.submit(`a program of ${launch.length} shader runs`, record, feed.transientBytes);
   };
 
   const feed = new Inputs(graph, device);
   const refresh = first ? whenChanged<Value>(once, () => execute(first, feed.buffers, [])) : () => {};
+  const run = (inputs: readonly Value[], timestamps: Timestamps | null = null): GpuArray[] => {
+    device.check();
+    device.backlog.check();
+    try {
+      feed.take(inputs);
+      refresh(inputs);
+      const results = outputs.map((b) =>
+        b.place.kind === "input" ? feed.array(b.place.index) : new GpuArray(device, b.dtype, b.size),
+      );
+      execute(main, feed.buffers, results, timestamps);
+      return results;
+    } finally {
+      feed.release();
+    }
+  };
   return {
     arenaBytes: main.bytes,
-    run(inputs) {
-      device.check();
-      device.backlog.check();
-      try {
-        feed.take(inputs);
-        refresh(inputs);
-        const results = outputs.map((b) =>
-          b.place.kind === "input" ? feed.array(b.place.index) : new GpuArray(device, b.dtype, b.size),
-        );
-        execute(main, feed.buffers, results);
-        return results;
-      } finally {
-        feed.release();
-      }
-    },
+    run: (inputs) => run(inputs),
+    profileOnDevice: device.gpu.features.has("timestamp-query")
+      ? (inputs) => {
+          const timestamps = new Timestamps(device.gpu, main.launch.length);
+          const results = run(inputs, timestamps);
+          const { instructions } = main.launch;
+          const timings = device.secondsOf(timestamps).then((seconds) => {
+            return timingsOf(
+              always,
+              instructions.map((i) => origins.get(i) as Instruction),
+              seconds,
+            );
+          });
+          return { results, timings };
+        }
+      : undefined,
     describe: () =>
       `${once.length ? `once:\n${printSchedule(once)}\nalways:\n` : ""}${printSchedule(always)}\n` +
       `(${main.launch.length} runs of shaders on ${device.name})`,
   };
+}
+
+/** Facts of all instructions with the sums of what their runs on the device took; a loop takes as long as its body. */
+function timingsOf(
+  instructions: readonly Instruction[],
+  runs: readonly Instruction[],
+  seconds: readonly number[],
+): Timing[] {
+  const times = new Map<Instruction, number>();
+  for (const [i, run] of runs.entries()) times.set(run, (times.get(run) ?? 0) + seconds[i]);
+  const inOrder = (list: readonly Instruction[]): Instruction[] =>
+    list.flatMap((i) => (i.kind === "loop" ? [i, ...inOrder(i.body)] : [i]));
+  const timeOf = (i: Instruction): number =>
+    i.kind === "loop" ? i.body.reduce((sum, inner) => sum + timeOf(inner), 0) : (times.get(i) ?? 0);
+  const list = inOrder(instructions);
+  return factsOf(instructions).map((fact, at) => ({ ...fact, seconds: timeOf(list[at]) }));
 }
 
 /** Values as an array of this device: their own, or a copy of what lies in host memory. */
@@ -139,7 +187,7 @@ class Inputs {
       const array = this.arrays[i];
       if (array || !isOnHost(value)) return (array as GpuArray).buffer;
       // What comes anew for every run, such as a batch: the memory serves the next run, which the queue puts after this.
-      const buffer = this.device.pool.take(value.length * elementBytes);
+      const buffer = this.device.pool.take(memoryBytes(value.length, this.graph.inputs[i].dtype));
       this.device.write(buffer, value);
       this.transient.push(buffer);
       return buffer;

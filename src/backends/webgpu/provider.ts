@@ -1,4 +1,5 @@
 import { type BackendProvider, type OpenBackend, Unavailable } from "../provider.ts";
+import { showWorkgroups } from "./capabilities.ts";
 import type { Device } from "./device.ts";
 import { webgpuBackend, webgpuDTypes } from "./index.ts";
 
@@ -20,7 +21,13 @@ export const webgpuProvider: BackendProvider = {
     try {
       const backend = await webgpuBackend(options);
       const { device } = backend;
-      prepared = { backend, device, detail: () => device.name, multipliesBf16: false, threads: null };
+      prepared = {
+        backend,
+        device,
+        detail: () => `${device.name}; ${showWorkgroups(device.workgroups)}`,
+        multipliesBf16: false,
+        threads: null,
+      };
     } catch (error) {
       prepared = error as Error;
     }

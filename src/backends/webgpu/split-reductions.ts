@@ -4,6 +4,7 @@ import type { Buffer, Instruction, KernelInstruction } from "../../compiler/inst
 import { type Kernel, newVar, type Store } from "../../compiler/kernel.ts";
 import { withStores } from "../../compiler/merge.ts";
 import { topReductions } from "../../compiler/reductions.ts";
+import { computeDType } from "../../core/dtype.ts";
 import { isArg } from "./wgsl/reduce.ts";
 
 /** Workgroups that keep a device busy, and terms that are work for several. */
@@ -35,7 +36,9 @@ function splitKernel(instruction: KernelInstruction): KernelInstruction[] {
     kernel.axes.map(ofVar),
     kernel.axes.map((v) => v.size),
   );
-  const scratch = group.map(({ dtype }): Buffer => ({ size: rows * cut.parts, dtype, place: { kind: "temp" } }));
+  // Parts of a sum to 16 bits are f32: it is rounded once it is complete.
+  const dtypes = group.map(({ dtype }) => computeDType(dtype));
+  const scratch = dtypes.map((dtype): Buffer => ({ size: rows * cut.parts, dtype, place: { kind: "temp" } }));
   const first = kernel.buffers.length;
   const buffers = [...instruction.buffers, ...scratch];
   const kinds = (written: boolean) => [...kernel.buffers, ...scratch.map(({ dtype }) => ({ dtype, written }))];
@@ -46,11 +49,13 @@ function splitKernel(instruction: KernelInstruction): KernelInstruction[] {
     variable: (v) => (v === cut.axis ? whole : ofVar(v)),
     axes: (axes) => axes.map((v) => (v === cut.axis ? rest : v)),
   });
-  const partStores = group.map((r, i): Store => ({ buffer: first + i, index: place(part), value: parts.expr(r) }));
+  const partStores = group.map((r, i): Store => {
+    return { buffer: first + i, index: place(part), value: parts.expr({ ...r, dtype: dtypes[i] }) };
+  });
   const again = newVar(cut.parts);
   const results = new Map<Expr, Expr>(
     group.map((r, i) => {
-      const body: Expr = { op: "load", buffer: first + i, index: place(again), dtype: r.dtype };
+      const body: Expr = { op: "load", buffer: first + i, index: place(again), dtype: dtypes[i] };
       return [r, { ...r, axes: [again], body }];
     }),
   );

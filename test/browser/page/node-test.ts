@@ -11,20 +11,22 @@ interface PageTest {
 }
 
 const tests: PageTest[] = [];
-const titles: string[] = [];
+const around: { readonly title: string; readonly skip: string | boolean }[] = [];
 
-export function describe(title: string, body: () => void): void {
-  titles.push(title);
+export function describe(title: string, ...rest: readonly [() => void] | readonly [Options, () => void]): void {
+  const [options, body] = rest.length === 2 ? rest : [{}, rest[0]];
+  around.push({ title, skip: options.skip ?? false });
   try {
     body();
   } finally {
-    titles.pop();
+    around.pop();
   }
 }
 
 export function test(name: string, ...rest: readonly [Body] | readonly [Options, Body]): void {
   const [options, body] = rest.length === 2 ? rest : [{}, rest[0]];
-  tests.push({ name: [...titles, name].join(": "), skip: options.skip ?? false, body });
+  const skip = around.reduce<string | boolean>((found, suite) => found || suite.skip, options.skip ?? false);
+  tests.push({ name: [...around.map(({ title }) => title), name].join(": "), skip, body });
 }
 
 /** Tests of the page in order, without what they do. */

@@ -11,6 +11,7 @@ fn load1(i: i32) -> f32 { return m1[u.offsets[0].z + i]; }
 fn no_bits() -> u32 { return u32(u.offsets[0].x) >> 31u; }
 fn infinity() -> f32 { return bitcast<f32>(0x7f800000u | no_bits()); }
 fn is_missing(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+fn is_negative(x: f32) -> bool { return (bitcast<u32>(x) >> 31u) != 0u; }
 fn power_of_two(k: i32) -> f32 { return bitcast<f32>((k + 127) << 23u); }
 fn less_ln2(x: f32, n: f32) -> f32 { return (x - n * 0.693359375) + n * 2.12194440e-4; }
 fn exp_f32(x: f32) -> f32 {
@@ -24,9 +25,7 @@ fn exp_f32(x: f32) -> f32 {
   let y = (1.0 + (r + r * r * p)) * power_of_two(h) * power_of_two(k - h);
   return select(select(y, infinity(), x > 88.7228394), x, is_missing(x));
 }
-fn with_sign(x: f32, s: f32) -> f32 {
-  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(s) & 0x80000000u));
-}
+fn with_sign(x: f32, s: f32) -> f32 { return select(abs(x), -abs(x), is_negative(s)); }
 fn tanh_f32(x: f32) -> f32 {
   let a = abs(x);
   let z = x * x;

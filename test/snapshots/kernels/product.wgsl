@@ -31,13 +31,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) wn: vec3
   let part = group / tiles / u.params[0].w;
   let i0 = ((group % tiles) / across) * 32;
   let j0 = ((group % tiles) % across) * 32;
+  let end = min(u.params[0].z, (part + 1) * u.params[1].x);
   let ti = lane / 16;
   let tj = lane % 16;
   var c0_0 = 0f;
   var c0_1 = 0f;
   var c1_0 = 0f;
   var c1_1 = 0f;
-  let end = min(u.params[0].z, (part + 1) * u.params[1].x);
   let left_t = lane % 16;
   let left_s0 = lane / 16 + 0;
   let left_s1 = lane / 16 + 16;

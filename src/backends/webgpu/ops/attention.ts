@@ -1,6 +1,6 @@
 import type { Buffer, OpInstruction } from "../../../compiler/instruction.ts";
 import { ManabiError } from "../../../core/errors.ts";
-import { elementBytes } from "../wgsl/scalar.ts";
+import { wordBytes } from "../wgsl/scalar.ts";
 import { type Dispatch, type Operand, param } from "../wgsl/shader.ts";
 import { forEach } from "./copy.ts";
 
@@ -92,7 +92,7 @@ const floatBits = (value: number): number => new Int32Array(Float32Array.of(valu
 
 /** Largest side of a workgroup whose tiles fit into its memory; `words` tells what a side needs. */
 function sideFor(shared: number, words: (side: number) => number): number {
-  for (const side of [16, 8, 4]) if (words(side) * elementBytes <= shared) return side;
+  for (const side of [16, 8, 4]) if (words(side) * wordBytes <= shared) return side;
   throw new ManabiError(`webgpu: attention needs more than the ${shared} bytes of memory that a workgroup has here`);
 }
 

@@ -1,4 +1,6 @@
 import type { CopyInstruction } from "../../../compiler/instruction.ts";
+import { isHalf } from "../../../core/dtype.ts";
+import { startsWord } from "../wgsl/pairs.ts";
 import { type Dispatch, param } from "../wgsl/shader.ts";
 
 const threads = 256;
@@ -18,12 +20,18 @@ export const forEach = (
   groups: Math.ceil(count / threads),
 });
 
-export const copyDispatch = ({ from, to }: CopyInstruction): Dispatch => ({
-  label: "a copy",
-  operands: [
-    { buffer: from, offset: 0, written: false },
-    { buffer: to, offset: 0, written: true },
-  ],
-  params: [to.size],
-  ...forEach(to.size, "    store1(q, load0(q));"),
-});
+export function copyDispatch({ from, to }: CopyInstruction): Dispatch {
+  const inPairs = isHalf(to.dtype) && startsWord(to);
+  const [count, text] = inPairs
+    ? [Math.ceil(to.size / 2), "    put_pair1(2 * q, pattern0(2 * q) | (pattern0(2 * q + 1) << 16u));"]
+    : [to.size, isHalf(to.dtype) ? "    put1(q, pattern0(q));" : "    store1(q, load0(q));"];
+  return {
+    label: "a copy",
+    operands: [
+      { buffer: from, offset: 0, written: false },
+      { buffer: to, offset: 0, written: true, inPairs },
+    ],
+    params: [count],
+    ...forEach(count, text),
+  };
+}

@@ -1,6 +1,6 @@
 import type { OpInstruction } from "../../../compiler/instruction.ts";
 import { type Operand, param } from "../wgsl/shader.ts";
-import { type Contraction, firstParam } from "./contraction.ts";
+import { firstParam, type Product } from "./contraction.ts";
 
 const operandsOf = ({ buffers, offsets }: OpInstruction): Operand[] =>
   buffers.slice(0, -1).map((buffer, i) => ({ buffer, offset: offsets[i], written: false }));
@@ -15,10 +15,9 @@ class Params {
 }
 
 /** A matrix product: m, n, k, strides of left and right, then for each axis of the batch its size and strides. */
-export function matrixProduct(op: OpInstruction): Contraction {
+export function matrixProduct(op: OpInstruction): Product {
   const [m, n, k, leftRow, leftTerm, rightTerm, rightColumn, rank, ...axes] = op.params;
   const params = new Params();
-  const target = op.buffers[2];
   const batch = Array.from({ length: rank }, (_, a) => axes.slice(3 * a, 3 * a + 3));
   /** Where the batch's matrices begin: z is taken apart from the last axis on. */
   const start = (side: 1 | 2): string => {
@@ -46,7 +45,6 @@ fn place(z: i32, i: i32, j: i32) -> i32 { return (z * ${param(0)} + i) * ${param
     n,
     k,
     operands: operandsOf(op),
-    target,
     functions,
     params: params.values,
     leftAlongTerms: leftTerm === 1,
@@ -78,10 +76,9 @@ const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a *
 const axes = ["z", "y", "x"];
 
 /** A convolution, its input gradient or its weight gradient, as the product of windows that are read where they lie. */
-export function convolution(op: OpInstruction, kind: "forward" | "input" | "weight"): Contraction {
+export function convolution(op: OpInstruction, kind: "forward" | "input" | "weight"): Product {
   const g = geometryOf(op);
   const params = new Params();
-  const target = op.buffers[2];
   const perGroup = { channels: g.channels / g.groups, filters: g.filters / g.groups };
   const taps = product(g.kernel);
   const [inputs, outputs] = [product(g.input), product(g.output)];
@@ -118,7 +115,7 @@ fn right(a: vec4<i32>, b: vec4<i32>) -> f32 {
   let inside = ${within("i", inputSize)};
   return select(0f, load0(select(0, at.x + ${flat("i", inputSize)}, inside)), inside);
 }`;
-  const shared = { batches: g.groups, operands: operandsOf(op), target };
+  const shared = { batches: g.groups, operands: operandsOf(op) };
   const sizes = `${g.images} x ${g.channels} x ${g.input.join(" x ")}`;
 
   switch (kind) {

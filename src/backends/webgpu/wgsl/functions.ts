@@ -12,6 +12,30 @@ const functions: Record<string, string> = {
   is_infinite: "fn is_infinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }",
   is_negative: "fn is_negative(x: f32) -> bool { return (bitcast<u32>(x) >> 31u) != 0u; }",
 
+  // The 16-bit floats: `from` reads a pattern, `to` gives that of the nearest value, ties to even. By integers, since what
+  // WGSL's own conversions do with ties, overflow and subnormals is left to the device. Of f16, see native/kernel.h.
+  from_bf16: "fn from_bf16(h: u32) -> f32 { return bitcast<f32>(h << 16u); }",
+  to_bf16: `fn to_bf16(x: f32) -> u32 {
+  let u = bitcast<u32>(x);
+  return select((u + 0x7fffu + ((u >> 16u) & 1u)) >> 16u, 0x7fc0u, is_missing(x));
+}`,
+  from_f16: `fn from_f16(h: u32) -> f32 {
+  let e = (h & 0x7fffu) << 13u;
+  let small = bitcast<u32>(f32(h & 0x3ffu) * 0x1p-24f);
+  let u = select(e + 0x38000000u, small, e < 0x00800000u);
+  return bitcast<f32>(select(u, e | 0x7f800000u, e >= 0x0f800000u) | ((h & 0x8000u) << 16u));
+}`,
+  to_f16: `fn to_f16(x: f32) -> u32 {
+  let u = bitcast<u32>(x);
+  let a = u & 0x7fffffffu;
+  let small = bitcast<u32>(bitcast<f32>(a) + 0.5) - 0x3f000000u;
+  var r = select((a + 0xfffu + ((a >> 13u) & 1u) - 0x38000000u) >> 13u, small, a < 0x38800000u);
+  r = select(select(r, 0x7c00u, a >= 0x477ff000u), 0x7e00u, a > 0x7f800000u);
+  return r | ((u >> 16u) & 0x8000u);
+}`,
+  round_bf16: "fn round_bf16(x: f32) -> f32 { return from_bf16(to_bf16(x)); }",
+  round_f16: "fn round_f16(x: f32) -> f32 { return from_f16(to_f16(x)); }",
+
   // Counts from the end if negative, then clamped.
   position: "fn position(i: i32, n: i32) -> i32 { return clamp(select(i, i + n, i < 0), 0, n - 1); }",
   floor_div: `fn floor_div(x: i32, n: i32) -> i32 {
@@ -126,9 +150,8 @@ const functions: Record<string, string> = {
   r = select(r, -infinity(), x == -1.0);
   return select(r, missing(), x < -1.0 || is_missing(x));
 }`,
-  with_sign: `fn with_sign(x: f32, s: f32) -> f32 {
-  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(s) & 0x80000000u));
-}`,
+  // Not by bits: Mesa 26.2 takes a choice of bits between x and an s that has been shifted for another one.
+  with_sign: "fn with_sign(x: f32, s: f32) -> f32 { return select(abs(x), -abs(x), is_negative(s)); }",
   tanh_f32: `fn tanh_f32(x: f32) -> f32 {
   let a = abs(x);
   let z = x * x;

@@ -3,9 +3,10 @@ import type { LoopVar } from "../../../compiler/idx.ts";
 import type { KernelInstruction } from "../../../compiler/instruction.ts";
 import type { Kernel, Store } from "../../../compiler/kernel.ts";
 import { innermost, runsAcross, topReductions } from "../../../compiler/reductions.ts";
+import { canPair, storesHalf } from "./pairs.ts";
 import { accumulator, beats, isArg } from "./reduce.ts";
-import { elementBytes, wgslType } from "./scalar.ts";
-import type { Dispatch, ShaderCode, SubgroupSizes } from "./shader.ts";
+import { wgslType, wordBytes } from "./scalar.ts";
+import type { Dispatch, ShaderCode, SubgroupSizes, Workgroups } from "./shader.ts";
 import { type Accumulating, Values } from "./values.ts";
 
 /** Threads of a workgroup. */
@@ -13,7 +14,7 @@ const threads = 256;
 /** Threads that keep a device busy. */
 const enough = 1 << 15;
 /** Shared memory that reductions of one kernel need at most, in bytes: a value and a position for each thread. */
-export const reductionScratch = 2 * threads * elementBytes;
+export const reductionScratch = 2 * threads * wordBytes;
 
 const count = (axes: readonly LoopVar[]): number => axes.reduce((n, v) => n * v.size, 1);
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
@@ -26,12 +27,6 @@ interface Tile {
   readonly across: boolean;
 }
 
-/** What a kernel's workgroups have: memory in bytes, and subgroups whose members can read each other's values. */
-export interface Workgroups {
-  readonly shared: number;
-  readonly subgroups: SubgroupSizes | null;
-}
-
 /** The run of a kernel. Null where there is nothing to do. */
 export function kernelDispatch(
   { kernel, buffers }: KernelInstruction,
@@ -39,8 +34,9 @@ export function kernelDispatch(
   label: string,
 ): Dispatch | null {
   if (count(kernel.axes) === 0) return null;
-  const { code, params, groups } = new KernelText(kernel, workgroups).render();
-  const operands = buffers.map((buffer, i) => ({ buffer, offset: 0, written: kernel.buffers[i].written }));
+  const inPairs = canPair(kernel, buffers);
+  const { code, params, groups } = new KernelText(kernel, workgroups, inPairs).render();
+  const operands = buffers.map((buffer, i) => ({ buffer, offset: 0, written: kernel.buffers[i].written, inPairs }));
   return { label, code, params, groups, operands };
 }
 
@@ -52,19 +48,28 @@ interface Stage {
   readonly tops: readonly (readonly Reduce[])[];
 }
 
+/** Names of a word of two 16-bit floats that is being put together, and of the position of the first. */
+interface Pair {
+  readonly word: string;
+  readonly at: string;
+}
+
 class KernelText {
   private readonly kernel: Kernel;
   private readonly workgroups: Workgroups;
   private readonly values: Values;
+  /** Whether threads that store 16-bit floats do so for two neighbouring positions (pairs.ts). */
+  private readonly inPairs: boolean;
   private readonly scratch = new Set<string>();
   private tile: Tile = { x: threads, y: 1, across: true };
 
   /** Subgroups that hold neighbouring threads of a row; null where reductions do without. */
   private subgroups: SubgroupSizes | null = null;
 
-  constructor(kernel: Kernel, workgroups: Workgroups) {
+  constructor(kernel: Kernel, workgroups: Workgroups, inPairs: boolean) {
     this.kernel = kernel;
     this.workgroups = workgroups;
+    this.inPairs = inPairs;
     this.values = new Values(kernel);
   }
 
@@ -83,7 +88,7 @@ class KernelText {
     return {
       code: { before: this.sharedMemory(), body, threads: x * y, subgroups: this.subgroups !== null },
       params: this.values.params,
-      groups: Math.ceil(rows / x),
+      groups: Math.ceil(rows / (reduces ? x : x * this.perThread(this.kernel.stores))),
     };
   }
 
@@ -102,14 +107,54 @@ class KernelText {
     return stages;
   }
 
-  /** One thread for each position. */
+  /** Neighbouring positions that a thread stores at a time. */
+  private perThread(stores: readonly Store[]): 1 | 2 {
+    return this.inPairs && stores.some((s) => storesHalf(this.kernel, s)) ? 2 : 1;
+  }
+
+  /** One thread for each position, or pair of positions. */
   private positions(range: number): void {
     const { values } = this;
-    values.line(`let q = group * ${threads} + lane;`);
-    values.open(`if (q < ${values.int(range)}) {`);
-    values.decompose("q", this.kernel.axes);
-    this.store(this.kernel.stores);
+    const { axes, stores } = this.kernel;
+    const first = this.perThread(stores) === 1 ? "q" : values.name("i");
+    const thread = `group * ${threads} + lane`;
+    values.line(`let ${first} = ${first === "q" ? thread : `2 * (${thread})`};`);
+    values.open(`if (${first} < ${values.int(range)}) {`);
+    this.storeFrom(first, "q", range, stores, () => values.decompose("q", axes));
     values.close();
+  }
+
+  /** All stores at a position, or at two from `first` on as far as there are such; `place` takes the position apart. */
+  private storeFrom(first: string, position: string, range: number, stores: readonly Store[], place: () => void): void {
+    const { values } = this;
+    if (this.perThread(stores) === 1) {
+      place();
+      this.store(stores);
+      return;
+    }
+    const pairs = new Map<Store, Pair>();
+    for (const s of stores)
+      if (storesHalf(this.kernel, s)) {
+        const pair = { word: values.name("p"), at: values.name("at") };
+        values.line(`var ${pair.word} = 0u;`);
+        values.line(`var ${pair.at} = 0;`);
+        pairs.set(s, pair);
+      }
+    const turn = values.name("e");
+    values.open(`for (var ${turn} = 0; ${turn} < 2; ${turn}++) {`);
+    values.line(`let ${position} = ${first} + ${turn};`);
+    values.line(`if (${position} >= ${values.int(range)}) { break; }`);
+    place();
+    this.store(stores, (s, value) => {
+      const pair = pairs.get(s);
+      if (!pair) return false;
+      const { dtype } = this.kernel.buffers[s.buffer];
+      values.line(`${pair.word} |= ${values.pattern(value, dtype)} << (16u * u32(${turn}));`);
+      values.line(`${pair.at} = ${values.index(s.index)} - ${turn};`);
+      return true;
+    });
+    values.close();
+    for (const [{ buffer }, { word, at }] of pairs) values.line(`put_pair${buffer}(${at}, ${word});`);
   }
 
   private chooseTile(stages: readonly Stage[], rows: number): Tile {
@@ -127,7 +172,7 @@ class KernelText {
       while (y < longest && rows * y < enough) y *= 2;
       y = Math.min(threads, y);
     }
-    const local = buffers.reduce((n, { row }) => n + (row ?? 0) * elementBytes, 0);
+    const local = buffers.reduce((n, { row }) => n + (row ?? 0) * wordBytes, 0);
     const room = local ? Math.max(1, Math.floor((this.workgroups.shared - reductionScratch) / local)) : threads;
     let x = Math.min(threads / y, powerOfTwo(rows));
     while (x > room) x /= 2;
@@ -163,7 +208,16 @@ class KernelText {
       return;
     }
     values.open("if (valid) {");
-    this.strided(inner, () => this.store(stores));
+    const range = count(inner);
+    const step = this.perThread(stores);
+    const position = inner.length === 1 ? values.variable(inner[0]) : values.name("i");
+    const first = step === 1 ? position : values.name("i");
+    const from = step === 1 ? "y" : "2 * y";
+    values.open(`for (var ${first} = ${from}; ${first} < ${values.int(range)}; ${first} += ${step * this.tile.y}) {`);
+    this.storeFrom(first, position, range, stores, () => {
+      if (inner.length > 1) values.decompose(position, inner);
+    });
+    values.close();
     values.close();
   }
 
@@ -177,12 +231,13 @@ class KernelText {
     values.close();
   }
 
-  private store(stores: readonly Store[]): void {
+  /** Stores at the present position, but for those that `taken` takes. */
+  private store(stores: readonly Store[], taken: (s: Store, value: string) => boolean = () => false): void {
     const { values } = this;
     values.inBlock(() => {
       // All values before any store: a store may overwrite what another value reads.
       const texts = stores.map((s) => values.value(s.value));
-      for (const [i, { buffer, index }] of stores.entries()) values.store(buffer, index, texts[i]);
+      for (const [i, s] of stores.entries()) if (!taken(s, texts[i])) values.store(s.buffer, s.index, texts[i]);
     });
   }
 
@@ -211,7 +266,7 @@ class KernelText {
     const { y } = this.tile;
     const { value, at, r } = acc;
     const arg = isArg(r);
-    const { type, dtype, combine } = accumulator(r);
+    const { type, combine } = accumulator(r);
     const take = (other: string, otherAt: string) => {
       if (!arg) return values.line(`${value} = ${combine(value, other)};`);
       values.line(`if (${beats(r, other, otherAt, value, at)}) { ${value} = ${other}; ${at} = ${otherAt}; }`);
@@ -239,14 +294,14 @@ class KernelText {
     values.close();
     values.line("workgroupBarrier();");
     values.close();
-    return values.temp(arg ? "i32" : dtype, values.result(acc));
+    return values.result(acc, value, at);
   }
 
   private combine(acc: Accumulating): string {
     const { values } = this;
     const { x, y, across } = this.tile;
     const arg = isArg(acc.r);
-    const { type, dtype, combine } = accumulator(acc.r);
+    const { type, combine } = accumulator(acc.r);
     const own = `shared_${type}`;
     this.scratch.add(type);
     values.line(`${own}[lane] = ${acc.value};`);
@@ -270,10 +325,7 @@ class KernelText {
       values.line("workgroupBarrier();");
     }
     const first = across ? "x" : `x * ${y}`;
-    const t = values.temp(
-      arg ? "i32" : dtype,
-      values.result({ ...acc, value: `${own}[${first}]`, at: `shared_at[${first}]` }),
-    );
+    const t = values.result(acc, `${own}[${first}]`, `shared_at[${first}]`);
     values.line("workgroupBarrier();");
     return t;
   }

@@ -1,11 +1,12 @@
 import type { Reduce } from "../../../compiler/expr.ts";
-import type { DType } from "../../../core/dtype.ts";
+import { computeDType, type DType } from "../../../core/dtype.ts";
 import { type WgslType, wgslType } from "./scalar.ts";
 
 export const isArg = ({ kind }: Reduce): boolean => kind === "argmax" || kind === "argmin";
 
 /** How the terms of a reduction come together; of an argmax or argmin, its best value. */
 export interface Accumulator {
+  /** What it adds up in: f32 for a reduction to 16 bits, which is rounded once it is complete. */
   readonly dtype: DType;
   readonly type: WgslType;
   readonly init: string;
@@ -28,7 +29,7 @@ const highest: Partial<Record<DType, string>> = {
 };
 
 export function accumulator(r: Reduce): Accumulator {
-  const dtype = isArg(r) ? r.body.dtype : r.dtype;
+  const dtype = computeDType(isArg(r) ? r.body.dtype : r.dtype);
   const type = wgslType(dtype);
   const zero = { f32: "0f", i32: "0", u32: "0u" }[type];
   const one = { f32: "1f", i32: "1", u32: "1u" }[type];

@@ -1,11 +1,22 @@
-import { type DType, isFloat, storedValue } from "../../../core/dtype.ts";
+import { computeDType, type DType, isFloat, isHalf, storedValue } from "../../../core/dtype.ts";
 import { ManabiError } from "../../../core/errors.ts";
 
-/** Types of values in a shader. u8 and bool are u32, in memory too: WGSL has neither as an element of a buffer. */
+/**
+ * Types of values in a shader. u8 and bool are u32, in memory too: WGSL has neither as an element of a buffer. A value of a
+ * 16-bit dtype is an f32 on the grid of that dtype (docs/design/0002-half-precision.md); two of them share a word of memory.
+ */
 export type WgslType = "f32" | "i32" | "u32";
 
 /** What the backend computes in, and how. */
-const types: Partial<Record<DType, WgslType>> = { f32: "f32", i32: "i32", u32: "u32", u8: "u32", bool: "u32" };
+const types: Partial<Record<DType, WgslType>> = {
+  f32: "f32",
+  f16: "f32",
+  bf16: "f32",
+  i32: "i32",
+  u32: "u32",
+  u8: "u32",
+  bool: "u32",
+};
 
 export const webgpuDTypes: ReadonlySet<DType> = new Set(Object.keys(types) as DType[]);
 
@@ -16,13 +27,20 @@ export function wgslType(dtype: DType): WgslType {
   return type;
 }
 
+/** Bytes of a word, which is what a shader's memory consists of. */
+export const wordBytes = 4;
+
 /** Bytes of one element in the device's memory. */
-export const elementBytes = 4;
+export const elementBytes = (dtype: DType): number => (isHalf(dtype) ? wordBytes / 2 : wordBytes);
+
+/** Bytes of the whole words that hold `length` elements. */
+export const memoryBytes = (length: number, dtype: DType): number =>
+  Math.ceil((length * elementBytes(dtype)) / wordBytes) * wordBytes;
 
 /** A literal of exactly the value that `dtype` stores for `given`. */
 export function literalW(given: number, dtype: DType): string {
   const value = storedValue(given, dtype);
-  if (dtype === "f32") {
+  if (isFloat(dtype)) {
     // WGSL has no infinite and no missing literals, and may not keep the sign of zero.
     if (Number.isNaN(value)) return "missing()";
     if (!Number.isFinite(value)) return value > 0 ? "infinity()" : "-infinity()";
@@ -33,14 +51,17 @@ export function literalW(given: number, dtype: DType): string {
   return value < 0 ? `i32(${value})` : `${value}`;
 }
 
-/** A conversion as the `cast` primitive defines it. */
-export function castW(x: string, from: DType, to: DType): string {
-  if (from === to) return x;
-  if (to === "bool") return from === "f32" ? `select(0u, 1u, (bitcast<u32>(${x}) << 1u) != 0u)` : `u32((${x}) != 0)`;
-  if (from === "f32") return `f32_to_${to}(${x})`;
+/** A conversion as the `cast` primitive defines it, but for the rounding to a 16-bit dtype. */
+export function convertW(x: string, from: DType, to: DType): string {
+  if (computeDType(from) === computeDType(to)) return x;
+  if (to === "bool") return isFloat(from) ? `select(0u, 1u, (bitcast<u32>(${x}) << 1u) != 0u)` : `u32((${x}) != 0)`;
+  if (isFloat(from) && !isFloat(to)) return `f32_to_${to}(${x})`;
   const value = wgslType(from) === wgslType(to) ? x : `${wgslType(to)}(${x})`;
   return to === "u8" && from !== "bool" ? `(${value} & 0xffu)` : value;
 }
+
+/** A float on the grid of its dtype. */
+export const roundW = (x: string, dtype: DType): string => (isHalf(dtype) ? `round_${dtype}(${x})` : x);
 
 type Render = (args: readonly string[], dtype: DType) => string;
 
@@ -108,10 +129,21 @@ const calls: Record<string, Render> = {
   where: ([c, x, y]) => `select(${y}, ${x}, ${c} != 0u)`,
 };
 
-/** An elementwise primitive applied to WGSL expressions without side effects. */
-export function callW(name: string, args: readonly string[], argTypes: readonly DType[], dtype: DType): string {
-  if (name === "cast") return castW(args[0], argTypes[0], dtype);
+/** Their results are values of the dtype if their operands are. */
+const exact = new Set(["neg", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum", "where"]);
+
+/**
+ * An elementwise primitive applied to WGSL expressions without side effects; `rounds` tells whether a result of a 16-bit
+ * dtype still lacks its rounding.
+ */
+export function callW(
+  name: string,
+  args: readonly string[],
+  argTypes: readonly DType[],
+  dtype: DType,
+): { readonly text: string; readonly rounds: boolean } {
+  if (name === "cast") return { text: convertW(args[0], argTypes[0], dtype), rounds: argTypes[0] !== dtype };
   const render = calls[name];
   if (!render) throw new ManabiError(`webgpu: no WGSL for ${name}`);
-  return render(args, dtype);
+  return { text: render(args, dtype), rounds: !exact.has(name) };
 }

@@ -1,9 +1,9 @@
 import { children, type Expr, type Reduce, type Test } from "../../../compiler/expr.ts";
 import type { Idx, LoopVar } from "../../../compiler/idx.ts";
 import type { Kernel } from "../../../compiler/kernel.ts";
-import type { DType } from "../../../core/dtype.ts";
+import { type DType, isHalf } from "../../../core/dtype.ts";
 import { accumulator, beats, isArg } from "./reduce.ts";
-import { callW, castW, literalW, wgslType } from "./scalar.ts";
+import { callW, convertW, literalW, roundW, wgslType } from "./scalar.ts";
 import { param } from "./shader.ts";
 
 /** Writes expressions of the loop IR as WGSL. Extents and strides become parameters, so equal forms give equal text. */
@@ -11,14 +11,19 @@ export class Values {
   readonly params: number[] = [];
   readonly lines: string[] = [];
   private readonly kernel: Kernel;
+  private readonly firstParam: number;
   private readonly variables: LoopVar[] = [];
   private indent = 1;
   private names = 0;
   /** WGSL of values computed in the current block and those around it. */
   private scope = new Map<Expr, string>();
+  /** WGSL of the patterns of values of 16 bits, where it is less than their conversion. */
+  private readonly patterns = new Map<string, string>();
 
-  constructor(kernel: Kernel) {
+  /** `firstParam` parameters belong to others. */
+  constructor(kernel: Kernel, firstParam = 0) {
     this.kernel = kernel;
+    this.firstParam = firstParam;
   }
 
   /** Emits what computes `e` and returns an expression without side effects. */
@@ -40,20 +45,14 @@ export class Values {
       case "const":
         return literalW(e.value, e.dtype);
       case "load":
-        return this.temp(e.dtype, this.element(e.buffer, this.index(e.index)));
+        return this.load(e.buffer, this.index(e.index));
       case "index":
-        return castW(`(${this.index(e.index)})`, "i32", e.dtype);
+        return roundW(convertW(`(${this.index(e.index)})`, "i32", e.dtype), e.dtype);
       case "call": {
         const args = e.args.map((a) => this.value(a));
-        return this.temp(
-          e.dtype,
-          callW(
-            e.name,
-            args,
-            e.args.map((a) => a.dtype),
-            e.dtype,
-          ),
-        );
+        const types = e.args.map((a) => a.dtype);
+        const { text, rounds } = callW(e.name, args, types, e.dtype);
+        return rounds ? this.rounded(e.dtype, text) : this.temp(e.dtype, text);
       }
       case "random": {
         const [k0, k1, c1] = e.state.map((s) => this.value(s));
@@ -66,15 +65,36 @@ export class Values {
     }
   }
 
-  private element(buffer: number, index: string): string {
-    const { row } = this.kernel.buffers[buffer];
-    return row === undefined ? `load${buffer}(${index})` : `row${buffer}[x * ${row} + ${index}]`;
+  private load(buffer: number, index: string): string {
+    const { row, dtype } = this.kernel.buffers[buffer];
+    if (row !== undefined) return this.temp(dtype, `row${buffer}[x * ${row} + ${index}]`);
+    if (!isHalf(dtype)) return this.temp(dtype, `load${buffer}(${index})`);
+    const pattern = this.temp("u32", `pattern${buffer}(${index})`);
+    const t = this.temp(dtype, `from_${dtype}(${pattern})`);
+    this.patterns.set(t, pattern);
+    return t;
   }
 
   store(buffer: number, index: Idx, value: string): void {
-    const { row } = this.kernel.buffers[buffer];
+    const { row, dtype } = this.kernel.buffers[buffer];
     const at = this.index(index);
-    this.line(row === undefined ? `store${buffer}(${at}, ${value});` : `row${buffer}[x * ${row} + ${at}] = ${value};`);
+    if (row !== undefined) this.line(`row${buffer}[x * ${row} + ${at}] = ${value};`);
+    else if (isHalf(dtype)) this.line(`put${buffer}(${at}, ${this.pattern(value, dtype)});`);
+    else this.line(`store${buffer}(${at}, ${value});`);
+  }
+
+  /** The pattern of a value of 16 bits. */
+  pattern(value: string, dtype: DType): string {
+    return this.patterns.get(value) ?? `to_${dtype}(${value})`;
+  }
+
+  /** A computed value. What is rounded to be stored and what for further use are told apart: often one is all it takes. */
+  rounded(dtype: DType, text: string): string {
+    if (!isHalf(dtype)) return this.temp(dtype, text);
+    const exact = this.temp("f32", text);
+    const t = this.temp(dtype, roundW(exact, dtype));
+    this.patterns.set(t, `to_${dtype}(${exact})`);
+    return t;
   }
 
   temp(dtype: DType, text: string): string {
@@ -110,7 +130,7 @@ export class Values {
     this.step(accs, accs[0].count);
     if (isArg(group[0])) this.line(`${accs[0].count}++;`);
     for (const _ of group[0].axes) this.close();
-    return accs.map((a) => this.result(a));
+    return accs.map((a) => this.result(a, a.value, a.at));
   }
 
   accumulators(group: readonly Reduce[]): Accumulating[] {
@@ -129,14 +149,18 @@ export class Values {
       for (const { r, value, at } of accs) {
         const term = this.value(r.body);
         if (isArg(r)) this.line(`if (${beats(r, term, count, value, at)}) { ${value} = ${term}; ${at} = ${count}; }`);
-        else this.line(`${value} = ${accumulator(r).combine(value, castW(term, r.body.dtype, accumulator(r).dtype))};`);
+        else
+          this.line(`${value} = ${accumulator(r).combine(value, convertW(term, r.body.dtype, accumulator(r).dtype))};`);
       }
     });
   }
 
-  /** What a reduction gives for its accumulator. */
-  result({ r, value, at }: Accumulating): string {
-    return isArg(r) ? at : r.dtype === "u8" ? `(${value} & 0xffu)` : value;
+  /** What a reduction gives for the value and the position that it has come to. */
+  result({ r }: Accumulating, value: string, at: string): string {
+    if (isArg(r)) return this.temp("i32", at);
+    if (r.kind === "sum" || r.kind === "prod")
+      return this.rounded(r.dtype, r.dtype === "u8" ? `(${value} & 0xffu)` : value);
+    return this.temp(r.dtype, value);
   }
 
   /** Values computed by `emit` are forgotten afterwards: their block ends. */
@@ -176,7 +200,7 @@ export class Values {
     if (n >= -1 && n <= 2) return `${n}`;
     let at = this.params.indexOf(n);
     if (at < 0) at = this.params.push(n) - 1;
-    return param(at);
+    return param(this.firstParam + at);
   }
 
   /** Takes the position `name` over `axes`, row-major, apart. */
