@@ -62,8 +62,10 @@ const same = (got: ArrayLike<number>, want: ArrayLike<number>): void => {
     if (!Object.is(got[i], want[i])) assert.fail(`[${i}] is ${got[i]}, it must be ${want[i]}`);
 };
 
-/** Those that compute in 16-bit floats, and in f64, from which they are cast. */
-const backends = [reference, ...(await backendsUnderTest())].filter((b) => halves.every((d) => b.dtypes.has(d)));
+/** Those that compute in 16-bit floats, and in f64, from which they are cast; test/webgpu/halves.test.ts has the others. */
+const backends = [reference, ...(await backendsUnderTest())].filter((b) =>
+  ([...halves, "f64"] as const).every((d) => b.dtypes.has(d)),
+);
 
 for (const dtype of halves)
   describe(dtype, () => {
