@@ -38,7 +38,8 @@ export const predictCommand = (shell: Shell): Command =>
     )
     .option(
       "--model <weights>",
-      "published weights, such as resnet50.keras_in1k (see manabi models), in place of a run",
+      "published weights, such as resnet50.keras_in1k (see manabi models), or a .safetensors or .pth file with the keys of " +
+        "torchvision, timm or transformers, in place of a run",
     )
     .option("--top <k>", "how many classes to show (default: 3, of 1000 classes 5)")
     .option("--invert", "swap light and dark first, for dark drawings where the model has learned light ones")
@@ -95,7 +96,9 @@ async function predict(shell: Shell, words: readonly string[], options: Options)
 
 /** That of a run or checkpoint, or, where there is none, the one that `--model` names. */
 const loadClassifier = (run: string | null, options: Options, output: Output): Promise<Classifier> =>
-  run === null ? loadPublished(options.model as string, output) : loadTrainedClassifier(run, options.checkpoint);
+  run === null
+    ? loadPublished(options.model as string, output)
+    : loadTrainedClassifier(run, options.checkpoint, output);
 
 /** A picture as the model takes it, f32 [channels, height, width]. */
 async function modelInput(path: string, input: ImageInput, invert: boolean): Promise<HostArray> {
