@@ -4,7 +4,7 @@ import { headOf, initialize, isBelow, type Layer } from "../nn/index.ts";
 import { detectLayout, joinedShape, type Layout, namesIn, sameSize, translated } from "./layouts/layout.ts";
 import type { ModelOptions } from "./options.ts";
 import { gridSide, positionsKey, resizePositions } from "./positions.ts";
-import { createModel, findModel, modelNames } from "./registry.ts";
+import { createModel, findModel, models } from "./registry.ts";
 
 export type Shapes = ReadonlyMap<string, Shape>;
 
@@ -23,7 +23,7 @@ const shapesOf = (model: Layer): Map<string, Shape> =>
   new Map([...model.variables()].map(([key, { shape }]) => [key, shape]));
 
 const layoutOf = async (name: string, keys: Iterable<string>, has: (name: string) => boolean) =>
-  detectLayout([...keys], await findModel(name).family.layouts(), has);
+  detectLayout([...keys], await findModel(name).family.layouts(), has).layout;
 
 /** What tensors of these names and shapes tell of the model `name`, whose they are said to be. */
 export async function describeTensors(name: string, file: Shapes): Promise<Described> {
@@ -35,8 +35,7 @@ export async function describeTensors(name: string, file: Shapes): Promise<Descr
     const shapes = names.get(key)?.flatMap((there) => [file.get(there) ?? []]) ?? [];
     return shapes.length ? joinedShape(shapes) : null;
   };
-  // The first of them is a convolution of the images.
-  const [first] = [...own].find(([, { length }]) => length === 4) ?? [];
+  const first = firstConvolution(own);
   const inChannels = first === undefined ? undefined : shapeOf(first)?.[1];
   const [side, madeFor] = [shapeOf(positionsKey), own.get(positionsKey)].map((shape) => shape && gridSide(shape));
   const [, pixels] = findModel(name).variant.input;
@@ -51,24 +50,52 @@ export async function describeTensors(name: string, file: Shapes): Promise<Descr
   };
 }
 
-/** Whether a file has exactly the tensors of the model, its head included. */
-async function fits(name: string, file: Shapes): Promise<boolean> {
-  const { options, classes } = await describeTensors(name, file);
-  if (!classes) return false;
-  const model = await createModel(name, { ...options, numClasses: classes });
-  const layout = await layoutOf(name, model.variables().keys(), (key) => file.has(key));
-  const rest = new Set([...file.keys()].filter((key) => !layout?.unused?.test(key)));
-  const own = model.variables();
-  for (const [key, names] of namesIn(layout, own.keys())) {
-    const want = own.get(key)?.shape as Shape;
-    const found = names.flatMap((there) => [file.get(there) ?? []]);
-    if (!found.length && key.endsWith("num_batches_tracked")) continue;
-    const shape = found.length === names.length ? joinedShape(found) : null;
-    if (!shape) return false;
-    if (String(shape) !== String(want) && !(layout?.reshaped?.test(key) && sameSize(shape, want))) return false;
-    for (const there of names) rest.delete(there);
+/** Our shapes with 0 for what is free: classes, channels of the images, patches. */
+function freeShapes(model: Layer): Map<string, Shape> {
+  const shapes = shapesOf(model);
+  const head = headOf(model);
+  const first = firstConvolution(shapes);
+  return new Map(
+    [...shapes].map(([key, shape]) => {
+      const free = isBelow(key, head) ? 0 : key === first || key === positionsKey ? 1 : -1;
+      return [key, shape.map((d, axis) => (axis === free ? 0 : d))];
+    }),
+  );
+}
+
+/** The one that sees the images. */
+const firstConvolution = (shapes: Shapes): string | undefined =>
+  [...shapes].find(([, { length }]) => length === 4)?.[0];
+
+const matches = (found: Shape, want: Shape): boolean =>
+  found.length === want.length && want.every((d, axis) => d === 0 || d === found[axis]);
+
+/** Whether a file has exactly the tensors of the model in a layout, its head included. */
+async function fits(name: string, file: Shapes, layout: Layout | null): Promise<boolean> {
+  const own = freeShapes(await createModel(name));
+  const needed = [...own].filter(([key]) => !key.endsWith("num_batches_tracked"));
+  if (needed.length > file.size) return false;
+  const names = namesIn(layout, own.keys());
+  const known = new Set([...names.values()].flat());
+  if ([...file.keys()].some((key) => !known.has(key) && !layout?.unused?.test(key))) return false;
+  return needed.every(([key, want]) => {
+    const found = (names.get(key) ?? []).map((there) => file.get(there) ?? []);
+    const shape = joinedShape(found);
+    return shape && (matches(shape, want) || (layout?.reshaped?.test(key) && sameSize(shape, want)));
+  });
+}
+
+/** Families whose first model has the largest share of its keys in a file, and the layout in which it has them. */
+async function familiesOf(file: Shapes): Promise<{ variants: string[]; layout: Layout | null }[]> {
+  let [found, most]: [{ variants: string[]; layout: Layout | null }[], number] = [[], 0];
+  for (const { variants, layouts, create } of Object.values(models)) {
+    const names = Object.keys(variants);
+    const keys = [...(await create(names[0], {})).variables().keys()];
+    const { layout, share } = detectLayout(keys, await layouts(), (key) => file.has(key));
+    if (share > most) [found, most] = [[], share];
+    if (share === most && share > 0) found.push({ variants: names, layout });
   }
-  return rest.size === 0;
+  return found;
 }
 
 /**
@@ -77,7 +104,8 @@ async function fits(name: string, file: Shapes): Promise<boolean> {
  */
 export async function modelsOf(file: Shapes, hint = ""): Promise<string[]> {
   const found: string[] = [];
-  for (const name of modelNames()) if (await fits(name, file)) found.push(name);
+  for (const { variants, layout } of await familiesOf(file))
+    for (const name of variants) if (await fits(name, file, layout)) found.push(name);
   const begins = (name: string) => (hint.startsWith(name) ? name.length : 0);
   return found.sort((a, b) => begins(b) - begins(a));
 }

@@ -47,18 +47,18 @@ function expanded(name: string): string[] {
   return all && list ? list.split(",").map((part) => name.replace(all, part)) : [name];
 }
 
-/** The layout whose names a file has the most of; null is our own. */
+/** The layout in which a file has the largest share of a model's keys, and that share; null is our own. */
 export function detectLayout(
   keys: readonly string[],
   layouts: readonly Layout[],
   has: (name: string) => boolean,
-): Layout | null {
+): { readonly layout: Layout | null; readonly share: number } {
   let [best, most] = [null as Layout | null, 0];
   for (const layout of [null, ...layouts]) {
     const found = [...namesIn(layout, keys).values()].filter((names) => names.every(has)).length;
     if (found > most) [best, most] = [layout, found];
   }
-  return best;
+  return { layout: best, share: most / keys.length };
 }
 
 /** The shape that our tensor gets of those in the file; null where they do not go together. */
