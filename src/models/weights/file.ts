@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type ImageInput, imageInput } from "../../data/index.ts";
+import { centerCrop, type ImageInput, imageInput, normalize, resize } from "../../data/index.ts";
 import { type HostArray, ManabiError, type Shape } from "../../index.ts";
 import { openTensors, readTensors } from "../../io/index.ts";
 import { findModel } from "../registry.ts";
@@ -50,13 +50,21 @@ export async function classifierFile(path: string, onNotice: (text: string) => v
     throw new ManabiError(`${path}: these weights of ${model} have no classifier; train one with manabi train`);
   const classes = names?.length === count ? names : namesFor(count);
   const size = Number(options.imageSize ?? findModel(model).variant.input[1]);
-  const usual = imageInput([size, size, Number(options.inChannels)], mean, std);
   onNotice(
     `${path}: ${model}${library ? ` with the keys of ${library}` : ""}, ${count} classes` +
       `${input ? "" : `; nothing tells how images are prepared: ${size} pixels and ImageNet's mean and deviation are assumed`}`,
   );
-  return { model, options, classes, input: input ?? usual, load };
+  return { model, options, classes, input: input ?? usualInput(size, Number(options.inChannels)), load };
 }
+
+/** What most classifiers of ImageNet take: seven eighths of the shorter side. */
+function usualInput(size: number, channels: number): ImageInput {
+  if (channels !== mean.length) return imageInput([size, size, channels], plain(channels), plain(channels));
+  const transforms = [resize(Math.round(size / 0.875)), centerCrop(size), normalize(mean, std)];
+  return { height: size, width: size, channels, transforms };
+}
+
+const plain = (channels: number): number[] => Array.from({ length: channels }, () => 0.5);
 
 async function readShapes(path: string): Promise<Map<string, Shape>> {
   const file = await openTensors(path);
