@@ -1,12 +1,16 @@
-// node scripts/onnxruntime-check.mjs [folder] [--models]
+// node scripts/onnxruntime-check.mjs [folder] [--models | --models=vgg11,vit_ti_16]
 // Exports every sample of every primitive, and with --models the first model of each family and every other one of at most 30
-// million parameters, at its real size with drawn weights, runs the files in ONNX Runtime, and compares. onnxruntime-node is
-// looked for in node_modules of the folder, or of this project.
+// million parameters, at its real size with drawn weights (or the named models alone), runs the files in ONNX Runtime, and
+// compares. onnxruntime-node is looked for in node_modules of the folder, or of this project.
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { argv, exit } from "node:process";
 import { node, root } from "./setup.mjs";
 
+const named = argv
+  .find((word) => word.startsWith("--models="))
+  ?.slice("--models=".length)
+  .split(",");
 const words = argv.slice(2).filter((word) => !word.startsWith("--"));
 let ort;
 try {
@@ -61,7 +65,7 @@ class Sample extends nn.Module {
 const failures = [];
 const counts = { equal: 0, "not exported": 0, "no kernel in ONNX Runtime": 0 };
 setBackend("reference");
-for (const [name, { cases }] of Object.entries(samples))
+for (const [name, { cases }] of named ? [] : Object.entries(samples))
   for (const dtype of Object.keys(types))
     for (const [i, [fn, ...points]] of cases.entries()) {
       const what = `${name} ${dtype} ${i}`;
@@ -89,30 +93,31 @@ for (const [name, { cases }] of Object.entries(samples))
         else failures.push(`${what}: ${message.slice(0, 300)}`);
       }
     }
-console.log(
-  `primitives: ${Object.entries(counts)
-    .map(([what, n]) => `${n} ${what}`)
-    .join(", ")}`,
-);
+if (!named)
+  console.log(
+    `primitives: ${Object.entries(counts)
+      .map(([what, n]) => `${n} ${what}`)
+      .join(", ")}`,
+  );
 
-if (argv.includes("--models")) {
+if (named || argv.includes("--models")) {
   setBackend("auto");
   const all = Object.entries(models).flatMap(([family, { variants }]) =>
     Object.entries(variants).map(([name, { input }], i) => ({ family, name, input, first: i === 0 })),
   );
   const worstOf = {};
   for (const { family, name, input, first } of all) {
+    if (named && !named.includes(name)) continue;
     const bare = await createModel(name);
-    if (bare.parameterCount > 30e6 && !first) continue;
+    if (!named && bare.parameterCount > 30e6 && !first) continue;
     const model = nn.initialize(bare, 1);
-    for (const v of model.parameters())
-      if (v.rank === 2)
-        v.assign(
-          tensor(
-            Float32Array.from(uniform(v.size, 5), (u) => u * 0.05),
-            v.shape,
-          ),
-        ); // a new ViT's is 0
+    const head = model.variables().get(`${nn.headOf(model)}.weight`); // a new ViT's is 0
+    head.assign(
+      tensor(
+        Float32Array.from(uniform(head.size, 5), (u) => u * 0.05),
+        head.shape,
+      ),
+    );
     const bytes = exportOnnx(model, { inputs: { input: { shape: ["batch", ...input] } }, outputs: ["logits"] });
     for (const batch of [1, 3]) {
       const x = tensor(Float32Array.from(uniform(batch * input.reduce((a, b) => a * b, 1), 3)), [batch, ...input]);

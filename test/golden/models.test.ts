@@ -62,7 +62,7 @@ on("native", () => {
     logits(name, "eval", size, "f64");
     gradients(name, size);
   }
-  // f32 is too coarse for the rest: with four images of a batch, small variances divide large differences.
+  // By elements, f32 is too coarse for the rest; gradient-norms.test.ts has the norms.
   gradients("wrn_small", 32, "f32");
   gradients("vit_small", 32, "f32");
   gradients("mobilenet_v2", 64);
