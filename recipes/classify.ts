@@ -152,7 +152,10 @@ export default recipe({
     const [ownHeight, ownWidth, pictureChannels] = imageShape ?? [128, 128, 3];
     const startChannels = Number(start?.options.inChannels ?? pictureChannels);
     const scaling = !start && known ? known : startChannels === 3 ? photos : { mean: [0.5], std: [0.5] };
-    const size = [args.imageSize || ownHeight, args.imageSize || ownWidth, startChannels] as const;
+    // The images of a file's ViT have the size that its positions have been trained for.
+    const [startSize, { variant }] = [Number(start?.options.imageSize ?? 0), findModel(args.model)];
+    const asked = args.imageSize || startSize;
+    const size = [asked || ownHeight, asked || ownWidth, startChannels] as const;
     const ownInput = imageInput(size, scaling.mean, scaling.std);
     const input = inputAt(start?.input ?? ownInput, start?.input ? args.imageSize : 0, pictureChannels);
     const { height, width, channels } = input;
@@ -169,9 +172,12 @@ export default recipe({
     const plain = { batchSize: args.batchSize, transforms: fits ? [scale] : input.transforms, onSkip };
     const test = new DataLoader(splits.test, plain);
 
-    const { small = {} } = findModel(args.model).variant;
-    const forSize = Math.max(height, width) < smallSide ? small : {};
-    const options = { ...(start?.options ?? { inChannels: channels, ...forSize }), numClasses: classes.length };
+    const forSize = Math.max(height, width) < smallSide ? variant.small : {};
+    const options = {
+      ...(start?.options ?? { inChannels: channels, ...forSize }),
+      ...(variant.fixedSize ? { imageSize: height } : {}),
+      numClasses: classes.length,
+    };
     const card: ClassifierCard = {
       model: { name: args.model, options },
       classes,
@@ -180,7 +186,10 @@ export default recipe({
     };
     manualSeed(seed);
     const model = start
-      ? await startModel(args.model, start, classes, { seed, drawn: mode === "scratch", ...fetching })
+      ? await startModel(args.model, start, classes, {
+          ...{ seed, drawn: mode === "scratch", model: options, ...fetching },
+          onNotice: (text) => run.output.warn(text),
+        })
       : initialize(await createModel(args.model, options), seed);
 
     // What is trained, and on what: the whole model on images, or its head on features that are computed once.

@@ -27,6 +27,7 @@ export {
   convTranspose2d,
   convTranspose3d,
   type PerAxis,
+  samePadding,
 } from "./ops/conv.ts";
 export * from "./ops/creation.ts";
 export * from "./ops/dropout.ts";

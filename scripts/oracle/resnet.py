@@ -50,16 +50,21 @@ def offset_and_scale(key, shape):
     return 0, math.sqrt(3 / math.prod(shape[1:]))
 
 
+def generated(t, key, like, gain=1):
+    """The t-th tensor of a state dict, in float64; `gain` multiplies those of more than one axis."""
+    offset, scale = offset_and_scale(key, like.shape)
+    scale *= gain if like.dim() > 1 else 1
+    array = (offset + scale * signed(t, like.numel())).astype(np.float32)
+    return torch.from_numpy(array.astype(np.float64)).reshape(like.shape)
+
+
 def generate(model, gain=1):
-    """Replace the weights of a model by generated ones, in float64; `gain` multiplies those of more than one axis."""
+    """Replace the weights of a model by generated ones, in float64."""
     model.double()
     state = model.state_dict()
     for t, (key, like) in enumerate(state.items()):
         if like.is_floating_point():
-            offset, scale = offset_and_scale(key, like.shape)
-            scale *= gain if like.dim() > 1 else 1
-            array = (offset + scale * signed(t, like.numel())).astype(np.float32)
-            state[key] = torch.from_numpy(array.astype(np.float64)).reshape(like.shape)
+            state[key] = generated(t, key, like, gain)
     model.load_state_dict(state)
     return model
 

@@ -31,7 +31,8 @@ export const withPictures = (command: Command): Command =>
     )
     .option(
       "--model <weights>",
-      "published weights, such as resnet50.keras_in1k (see manabi models), in place of a run",
+      "published weights, such as resnet50.keras_in1k (see manabi models), or a .safetensors or .pth file with the keys of " +
+        "torchvision, timm or transformers, in place of a run",
     )
     .option("--invert", "swap light and dark first, for dark drawings where the model has learned light ones")
     .addOption(new Option("--checkpoint <which>", "of a run").choices(["best", "last"]).default("best"))
@@ -62,7 +63,8 @@ export async function readWords(
   return {
     name: run ?? (model as string),
     paths: await findImages(images),
-    load: (output) => (run === null ? loadPublished(model as string, output) : loadTrainedClassifier(run, checkpoint)),
+    load: (output) =>
+      run === null ? loadPublished(model as string, output) : loadTrainedClassifier(run, checkpoint, output),
   };
 }
 

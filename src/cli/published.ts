@@ -1,5 +1,6 @@
 import type { ImageInput } from "../data/image-input.ts";
-import { pretrained } from "../models/index.ts";
+import { isFile } from "../io/source-file.ts";
+import { fileClassifier, pretrained } from "../models/index.ts";
 import type { Layer } from "../nn/container.ts";
 import { fetchProgress } from "../train/fetching.ts";
 import type { Output } from "../train/output.ts";
@@ -11,8 +12,11 @@ export interface Classifier {
   readonly classes: readonly string[];
 }
 
-/** A model with published weights, which are fetched where they are not in the cache. */
+/** A model with published weights, which are fetched where they are not in the cache, or with those of a file. */
 export async function loadPublished(name: string, output: Output): Promise<Classifier> {
-  const { model, weights } = await pretrained(name, { onProgress: fetchProgress(output) });
+  const onNotice = (text: string) => output.warn(text);
+  const { model, weights } = (await isFile(name))
+    ? await fileClassifier(name, onNotice)
+    : await pretrained(name, { onProgress: fetchProgress(output), onNotice });
   return { model, input: weights.input, classes: weights.classes };
 }

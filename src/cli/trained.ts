@@ -1,16 +1,18 @@
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ManabiError } from "../core/errors.ts";
 import { loadCheckpoint, readNotes } from "../io/checkpoint.ts";
 import { latestCheckpoint } from "../io/checkpoint-folder.ts";
+import { isFile } from "../io/source-file.ts";
 import { createModel } from "../models/index.ts";
 import type { Layer } from "../nn/container.ts";
 import { type ClassifierCard, readCard } from "../train/classifier.ts";
+import type { Output } from "../train/output.ts";
 import { readRunRecord } from "../train/run-record.ts";
 import { statefulOf } from "../train/state.ts";
+import { isCheckpoint } from "../train/transfer.ts";
 import { findRun } from "./commands/runs.ts";
-import type { Classifier } from "./published.ts";
+import { type Classifier, loadPublished } from "./published.ts";
 
 /** A trained classifier and where it came from. */
 export interface Trained {
@@ -22,16 +24,16 @@ export interface Trained {
 /** The classifier of a run (its best checkpoint, or its newest where none was scored or `last` is asked for) or of a
  *  checkpoint file. */
 export async function loadTrained(name: string, which: "best" | "last"): Promise<Trained> {
-  const isFile = (await stat(name).catch(() => null))?.isFile() ?? false;
-  const checkpoint = isFile ? name : await checkpointOf(await findRun(name, "runs"), which);
+  const checkpoint = (await isFile(name)) ? name : await checkpointOf(await findRun(name, "runs"), which);
   const card = readCard(checkpoint, await readNotes(checkpoint));
   const model = await createModel(card.model.name, card.model.options);
   await loadCheckpoint(checkpoint, { model: statefulOf(model) }, { partial: true });
   return { checkpoint, card, model };
 }
 
-/** What `loadTrained` finds, without where it came from. */
-export async function loadTrainedClassifier(name: string, which: "best" | "last"): Promise<Classifier> {
+/** What `loadTrained` finds, without where it came from, or the classifier of a file of weights alone. */
+export async function loadTrainedClassifier(name: string, which: "best" | "last", output: Output): Promise<Classifier> {
+  if ((await isFile(name)) && !(await isCheckpoint(name))) return loadPublished(name, output);
   const { model, card } = await loadTrained(name, which);
   return { model, input: card.input, classes: card.classes };
 }

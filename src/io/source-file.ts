@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { FormatError, ManabiError } from "../core/errors.ts";
 import type { Source } from "./source.ts";
 
@@ -19,3 +19,6 @@ export async function fileSource(path: string): Promise<Source> {
   };
   return { label: path, size, read, close: () => file.close() };
 }
+
+/** Whether there is a file of this name. */
+export const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => null))?.isFile() ?? false;

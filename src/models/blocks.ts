@@ -1,15 +1,28 @@
+import { unknownName } from "../core/errors.ts";
 import { BatchNorm2d, type ChannelNormOptions, Conv2d, init, type Layer, param, Sequential } from "../nn/index.ts";
+
+/** Where the zeros around a map stand: as many before as behind (PyTorch), or, where a stride leaves an odd number, one
+ *  more behind (TensorFlow's "same"). Without a stride they are alike. */
+export type Padding = "symmetric" | "same";
+const paddings: readonly Padding[] = ["symmetric", "same"];
+
+/** Throws for a padding that there is not. */
+export function checkPadding(family: string, padding: string): void {
+  if (!(paddings as readonly string[]).includes(padding)) throw unknownName(`${family} padding`, padding, paddings);
+}
 
 export interface ConvOptions {
   readonly stride?: number;
   readonly groups?: number;
   readonly bias?: boolean;
+  readonly padding?: Padding;
 }
 
 /** A k x k convolution that keeps the size but for its stride; its weight starts as in He et al. 2015 by fan-out. */
 export function conv(inChannels: number, outChannels: number, kernel: number, options: ConvOptions = {}): Conv2d {
-  const { stride = 1, groups = 1, bias = false } = options;
-  const layer = new Conv2d(inChannels, outChannels, kernel, { stride, padding: kernel >> 1, groups, bias });
+  const { stride = 1, groups = 1, bias = false, padding = "symmetric" } = options;
+  const around = padding === "same" && stride > 1 ? "same" : kernel >> 1;
+  const layer = new Conv2d(inChannels, outChannels, kernel, { stride, padding: around, groups, bias });
   layer.weight = param(layer.weight.shape, init.kaimingNormal({ mode: "fanOut" }));
   if (bias) layer.bias = param([outChannels], init.zeros);
   return layer;

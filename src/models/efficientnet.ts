@@ -12,7 +12,7 @@ import {
   Sequential,
   SiLU,
 } from "../nn/index.ts";
-import { conv, convNorm, roundChannels } from "./blocks.ts";
+import { checkPadding, conv, convNorm, type Padding, roundChannels } from "./blocks.ts";
 
 export interface EfficientNetConfig {
   /** Factor on the channels. */
@@ -24,6 +24,8 @@ export interface EfficientNetConfig {
   readonly stochasticDepth: number;
   readonly normEps: number;
   readonly normMomentum: number;
+  /** "same" for weights that come from TensorFlow. */
+  readonly padding: Padding;
   readonly inChannels: number;
   readonly numClasses: number;
 }
@@ -36,12 +38,15 @@ export const defaults: EfficientNetConfig = {
   stochasticDepth: 0.2,
   normEps: 1e-5,
   normMomentum: 0.1,
+  padding: "symmetric",
   inChannels: 3,
   numClasses: 1000,
 };
 
 /** torchvision normalizes its three largest as the original does. */
 const original = { normEps: 1e-3, normMomentum: 0.01 } as const;
+/** The original network, whose weights timm has under these names. */
+const tf = { ...original, padding: "same" } as const;
 
 /** The published factors, which are rounded from those of compound-scaling.ts; inputs are in the manifest. */
 export const variants = {
@@ -53,6 +58,14 @@ export const variants = {
   efficientnet_b5: { width: 1.6, depth: 2.2, dropout: 0.4, ...original },
   efficientnet_b6: { width: 1.8, depth: 2.6, dropout: 0.5, ...original },
   efficientnet_b7: { width: 2, depth: 3.1, dropout: 0.5, ...original },
+  tf_efficientnet_b0: tf,
+  tf_efficientnet_b1: { depth: 1.1, ...tf },
+  tf_efficientnet_b2: { width: 1.1, depth: 1.2, dropout: 0.3, ...tf },
+  tf_efficientnet_b3: { width: 1.2, depth: 1.4, dropout: 0.3, ...tf },
+  tf_efficientnet_b4: { width: 1.4, depth: 1.8, dropout: 0.4, ...tf },
+  tf_efficientnet_b5: { width: 1.6, depth: 2.2, dropout: 0.4, ...tf },
+  tf_efficientnet_b6: { width: 1.8, depth: 2.6, dropout: 0.5, ...tf },
+  tf_efficientnet_b7: { width: 2, depth: 3.1, dropout: 0.5, ...tf },
 } as const satisfies Record<string, Partial<EfficientNetConfig>>;
 
 /** Table 1 of the paper. */
@@ -91,6 +104,7 @@ interface BlockOptions {
   readonly expand: number;
   readonly dropPath: number;
   readonly norm: ChannelNormOptions;
+  readonly padding: Padding;
 }
 
 /** Expansion, depthwise convolution, squeeze and excitation, projection; a shortcut where the shape stays. */
@@ -99,13 +113,13 @@ class MBConv extends Module {
   readonly stochastic_depth: DropPath;
   readonly hasShortcut: boolean;
 
-  constructor({ inChannels, outChannels, kernel, stride, expand, dropPath, norm }: BlockOptions) {
+  constructor({ inChannels, outChannels, kernel, stride, expand, dropPath, norm, padding }: BlockOptions) {
     super();
     const inner = roundChannels(inChannels * expand);
     const activation = new SiLU();
     this.block = new Sequential(
       ...(inner === inChannels ? [] : [convNorm(inChannels, inner, 1, { norm, activation })]),
-      convNorm(inner, inner, kernel, { stride, groups: inner, norm, activation }),
+      convNorm(inner, inner, kernel, { stride, groups: inner, norm, activation, padding }),
       new SqueezeExcitation(inner, Math.max(1, Math.floor(inChannels / 4))),
       convNorm(inner, outChannels, 1, { norm }),
     );
@@ -127,19 +141,20 @@ export class EfficientNet extends Module {
   constructor(options: Partial<EfficientNetConfig> = {}) {
     super();
     const config = { ...defaults, ...options };
-    const { width, depth, dropout, stochasticDepth, inChannels, numClasses } = config;
+    const { width, depth, dropout, stochasticDepth, inChannels, numClasses, padding } = config;
+    checkPadding("EfficientNet", padding);
     const norm = { eps: config.normEps, momentum: config.normMomentum };
     const counts = stages.map(({ blocks }) => Math.ceil(blocks * depth));
     const total = counts.reduce((a, b) => a + b, 0);
     let [channels, made] = [roundChannels(32 * width), 0];
-    const first = convNorm(inChannels, channels, 3, { stride: 2, norm, activation: new SiLU() });
+    const first = convNorm(inChannels, channels, 3, { stride: 2, norm, padding, activation: new SiLU() });
     const body = stages.map(({ expand, kernel, stride, ...stage }, s): Layer => {
       const blocks = Array.from({ length: counts[s] }, (_, i) => {
         const outChannels = roundChannels(stage.channels * width);
         const dropPath = (stochasticDepth * made++) / total;
         const sizes = { inChannels: channels, outChannels, kernel, stride: i === 0 ? stride : 1, expand };
         channels = outChannels;
-        return new MBConv({ ...sizes, dropPath, norm });
+        return new MBConv({ ...sizes, dropPath, norm, padding });
       });
       return new Sequential(...blocks);
     });

@@ -1,19 +1,24 @@
 import { join } from "node:path";
 import { nearest } from "../core/errors.ts";
 import { type AcquireOptions, acquire } from "../fetch/sources.ts";
-import { type HostArray, ManabiError, type Tensor } from "../index.ts";
+import { type HostArray, ManabiError } from "../index.ts";
 import { readTensors } from "../io/index.ts";
-import { initialize, type Layer } from "../nn/index.ts";
-import { createModel, type ModelOptions } from "./registry.ts";
+import type { Layer } from "../nn/index.ts";
+import type { ModelOptions } from "./options.ts";
+import { createModel } from "./registry.ts";
+import { describeTensors, takeWeights } from "./take-weights.ts";
 import type { Weights } from "./weights/catalogue.ts";
+import type { ClassifierFile, WeightsFile } from "./weights/file.ts";
 
 export interface PretrainedOptions extends AcquireOptions {
   /** Classes of a new head, for transfer learning; left out, the head of the weights is kept. */
   readonly numClasses?: number;
   /** From which a new head is drawn. */
   readonly seed?: number;
-  /** Other options of the model. */
+  /** Other options of the model, such as the size of a ViT's images: its position embeddings are resized to it. */
   readonly options?: ModelOptions;
+  /** Told what had to be changed of the weights. */
+  readonly onNotice?: (text: string) => void;
 }
 
 export interface Pretrained {
@@ -74,32 +79,31 @@ export async function pretrained(name: string, options: PretrainedOptions = {}):
   return { model: await modelWith(weights, await tensorsOf(weights, options), options), weights };
 }
 
-/** A model with the tensors of `weights`, but for a head of another number of classes, which is drawn. */
-export async function modelWith(
-  weights: Weights,
-  state: ReadonlyMap<string, HostArray>,
-  { numClasses = weights.classes.length, seed = 0, options = {} }: PretrainedOptions = {},
-): Promise<Layer> {
-  const model = await createModel(weights.model, { ...weights.options, ...options, numClasses });
-  if (numClasses !== weights.classes.length) return loadWithNewHead(model, state, weights.head, seed).eval();
-  model.loadStateDict(state);
-  return model.eval();
+/**
+ * Opens a `.safetensors`, `.pth` or `.pt` file of a model with the keys of torchvision, timm or transformers: that of the
+ * name, or else the one whose tensors the file has. A config.json of timm or transformers beside it tells preprocessing,
+ * classes, and what the tensors do not show.
+ */
+export const openWeights = async (path: string, model: string | null = null): Promise<WeightsFile> =>
+  (await import("./weights/file.ts")).openWeights(path, model);
+
+/** A classifier with the weights of a file. What nothing tells is as usual for ImageNet, with a notice. */
+export async function fileClassifier(
+  path: string,
+  onNotice: (text: string) => void = () => {},
+): Promise<{ readonly model: Layer; readonly weights: ClassifierFile }> {
+  const weights = await (await import("./weights/file.ts")).classifierFile(path, onNotice);
+  return { model: await modelWith(weights, await weights.load(), { onNotice }), weights };
 }
 
-/**
- * Gives a model the tensors of `state`, but for its head, the module of that key, which is drawn from `seed`; the head in
- * `state` may have any form, or be missing. Throws with all other keys that are missing, extra or misshapen.
- */
-export function loadWithNewHead(
-  model: Layer,
+/** A model with the tensors of `weights`, but for a head of another number of classes, which is drawn. */
+export async function modelWith(
+  { model: name, ...weights }: Pick<Weights, "model" | "options" | "classes">,
   state: ReadonlyMap<string, HostArray>,
-  head: string,
-  seed: number,
-): Layer {
-  const isHead = (key: string) => key.startsWith(`${head}.`);
-  const values = new Map<string, HostArray | Tensor>([...state].filter(([key]) => !isHead(key)));
-  initialize(model, seed, isHead);
-  for (const [key, value] of model.stateDict()) if (isHead(key)) values.set(key, value);
-  model.loadStateDict(values);
-  return model;
+  { numClasses = weights.classes.length, seed = 0, options = {}, onNotice }: PretrainedOptions = {},
+): Promise<Layer> {
+  const { options: told } = await describeTensors(name, new Map([...state].map(([key, { shape }]) => [key, shape])));
+  const model = await createModel(name, { ...told, ...weights.options, ...options, numClasses });
+  const newHead = numClasses === weights.classes.length ? undefined : { seed };
+  return (await takeWeights(name, model, state, { newHead, onNotice })).eval();
 }

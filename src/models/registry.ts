@@ -1,9 +1,8 @@
 import { unknownName } from "../core/errors.ts";
-import { ManabiError, type Shape } from "../index.ts";
+import type { Shape } from "../index.ts";
 import type { Layer } from "../nn/index.ts";
-
-/** Options of a model by name; each family checks its own. */
-export type ModelOptions = Readonly<Record<string, unknown>>;
+import type { Layout } from "./layouts/layout.ts";
+import { checkOptions, type ModelOptions } from "./options.ts";
 
 /** What a family's file exports. */
 interface FamilyModule<C extends object> {
@@ -15,6 +14,8 @@ interface FamilyModule<C extends object> {
 
 /** What is known of a variant without loading its family. */
 export interface Variant {
+  /** Whether it takes images of one size alone, which its option `imageSize` sets. */
+  readonly fixedSize?: boolean;
   /** Input that it was made for, without the batch; others may work, too. */
   readonly input: Shape;
   /** Options that suit images of less than 64 pixels, where they differ. */
@@ -27,14 +28,18 @@ export interface Family {
   readonly paper: string;
   readonly variants: Readonly<Record<string, Variant>>;
   create(variant: string, options: ModelOptions): Promise<Layer>;
+  /** How other libraries name the tensors of these models. */
+  layouts(): Promise<readonly Layout[]>;
 }
 
-interface FamilyDefinition<C extends object> extends Omit<Family, "create"> {
+interface FamilyDefinition<C extends object> extends Omit<Family, "create" | "layouts"> {
   load(): Promise<FamilyModule<C>>;
+  loadLayouts?(): Promise<{ readonly layouts: readonly Layout[] }>;
 }
 
-const family = <C extends object>({ load, ...facts }: FamilyDefinition<C>): Family => ({
+const family = <C extends object>({ load, loadLayouts, ...facts }: FamilyDefinition<C>): Family => ({
   ...facts,
+  layouts: async () => (await loadLayouts?.())?.layouts ?? [],
   async create(variant, options) {
     const { variants, defaults, create } = await load();
     checkOptions(variant, options, new Map(Object.entries(defaults)));
@@ -45,7 +50,8 @@ const family = <C extends object>({ load, ...facts }: FamilyDefinition<C>): Fami
 const imagenet: Variant = { input: [3, 224, 224], small: { stem: "cifar" } };
 const square = (size: number): Variant => ({ input: [3, size, size] });
 const cifar = square(32);
-const vit: Variant = { input: [3, 224, 224], small: { imageSize: 32, patchSize: 4 } };
+const vit: Variant = { input: [3, 224, 224], small: { patchSize: 4 }, fixedSize: true };
+const hybrid: Variant = { input: [3, 224, 224], fixedSize: true };
 
 /** Every family of models; its code is loaded when one of its variants is made. */
 export const models: Readonly<Record<string, Family>> = {
@@ -68,6 +74,7 @@ export const models: Readonly<Record<string, Family>> = {
       mnist_resnet: { input: [1, 28, 28] },
     },
     load: () => import("./resnet.ts"),
+    loadLayouts: () => import("./layouts/resnet.ts"),
   }),
   wideResNet: family({
     title: "Wide ResNet",
@@ -90,12 +97,14 @@ export const models: Readonly<Record<string, Family>> = {
       vgg19_bn: square(224),
     },
     load: () => import("./vgg.ts"),
+    loadLayouts: () => import("./layouts/vgg.ts"),
   }),
   mobileNetV2: family({
     title: "MobileNetV2",
     paper: "Sandler et al. 2018: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381)",
     variants: { mobilenet_v2: square(224) },
     load: () => import("./mobilenet-v2.ts"),
+    loadLayouts: () => import("./layouts/mobilenet-v2.ts"),
   }),
   efficientNet: family({
     title: "EfficientNet",
@@ -109,8 +118,17 @@ export const models: Readonly<Record<string, Family>> = {
       efficientnet_b5: square(456),
       efficientnet_b6: square(528),
       efficientnet_b7: square(600),
+      tf_efficientnet_b0: square(224),
+      tf_efficientnet_b1: square(240),
+      tf_efficientnet_b2: square(260),
+      tf_efficientnet_b3: square(300),
+      tf_efficientnet_b4: square(380),
+      tf_efficientnet_b5: square(456),
+      tf_efficientnet_b6: square(528),
+      tf_efficientnet_b7: square(600),
     },
     load: () => import("./efficientnet.ts"),
+    loadLayouts: () => import("./layouts/efficientnet.ts"),
   }),
   vit: family({
     title: "ViT",
@@ -123,10 +141,14 @@ export const models: Readonly<Record<string, Family>> = {
       vit_l_16: vit,
       vit_l_32: vit,
       vit_h_14: vit,
-      vit_r50_b_16: square(224),
-      cifar_vit: cifar,
+      vit_tiny_r_s16_p8_224: hybrid,
+      vit_small_r26_s32_224: hybrid,
+      vit_base_r50_s16_224: hybrid,
+      vit_large_r50_s32_224: hybrid,
+      cifar_vit: { input: cifar.input, fixedSize: true },
     },
     load: () => import("./vit.ts"),
+    loadLayouts: () => import("./layouts/vit.ts"),
   }),
 };
 
@@ -146,14 +168,3 @@ export function findModel(name: string): { readonly family: Family; readonly var
  */
 export const createModel = async (name: string, options: ModelOptions = {}): Promise<Layer> =>
   findModel(name).family.create(name, options);
-
-function checkOptions(name: string, options: ModelOptions, defaults: ReadonlyMap<string, unknown>): void {
-  for (const [key, value] of Object.entries(options)) {
-    if (!defaults.has(key)) throw unknownName(`option of ${name}`, key, defaults.keys());
-    const [got, want] = [kindOf(value), kindOf(defaults.get(key))];
-    if (got !== want)
-      throw new ManabiError(`${name}: option ${key} is ${JSON.stringify(value)}, a ${got}; it takes a ${want}`);
-  }
-}
-
-const kindOf = (value: unknown): string => (Array.isArray(value) ? "list" : typeof value);

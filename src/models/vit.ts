@@ -1,3 +1,4 @@
+import { unknownName } from "../core/errors.ts";
 import { concat, ManabiError, type Tensor } from "../index.ts";
 import {
   Conv2d,
@@ -15,11 +16,17 @@ import {
   Sequential,
   Tanh,
 } from "../nn/index.ts";
-import { ResNet } from "./resnet.ts";
+import { backbone } from "./resnet-v2.ts";
 
 export interface ViTConfig {
   /** Height and width of the images in pixels. */
   readonly imageSize: number;
+  /** What patches are cut of: the image, or the feature map of a ResNet (hybrid). */
+  readonly patchesOf: "image" | "resnet";
+  /** Blocks of each stage of that ResNet, of four at most; none: its stem alone. Its maps have a stride of 4 behind the stem
+   *  and the first stage, and of twice as much behind each further stage. */
+  readonly backbone: readonly number[];
+  /** Height and width of a patch of the image, or of the feature map. */
   readonly patchSize: number;
   readonly layers: number;
   readonly heads: number;
@@ -29,8 +36,8 @@ export interface ViTConfig {
   readonly attentionDropout: number;
   /** Units of the hidden layer of the head for pre-training; 0 is the linear head for fine-tuning. */
   readonly representation: number;
-  /** Patches of pixels, or of the feature map of a ResNet with these blocks per stage and a stride of 16 (hybrid). */
-  readonly backbone: readonly number[];
+  /** Added to the variances that are normalized by. */
+  readonly normEps: number;
   readonly inChannels: number;
   readonly numClasses: number;
 }
@@ -38,6 +45,8 @@ export interface ViTConfig {
 /** Values of the options that a variant leaves open. */
 export const defaults: ViTConfig = {
   imageSize: 224,
+  patchesOf: "image",
+  backbone: [],
   patchSize: 16,
   layers: 12,
   heads: 12,
@@ -46,7 +55,7 @@ export const defaults: ViTConfig = {
   dropout: 0,
   attentionDropout: 0,
   representation: 0,
-  backbone: [],
+  normEps: 1e-6,
   inChannels: 3,
   numClasses: 1000,
 };
@@ -54,6 +63,7 @@ export const defaults: ViTConfig = {
 const tiny = { heads: 3, width: 192, mlpWidth: 768 } as const;
 const small = { heads: 6, width: 384, mlpWidth: 1536 } as const;
 const large = { layers: 24, heads: 16, width: 1024, mlpWidth: 4096 } as const;
+const hybrid = { patchesOf: "resnet", patchSize: 1 } as const;
 
 export const variants = {
   vit_ti_16: tiny,
@@ -63,7 +73,10 @@ export const variants = {
   vit_l_16: large,
   vit_l_32: { ...large, patchSize: 32 },
   vit_h_14: { layers: 32, heads: 16, width: 1280, mlpWidth: 5120, patchSize: 14 },
-  vit_r50_b_16: { backbone: [3, 4, 9] },
+  vit_tiny_r_s16_p8_224: { ...hybrid, ...tiny, patchSize: 8 },
+  vit_small_r26_s32_224: { ...hybrid, ...small, backbone: [2, 2, 2, 2] },
+  vit_base_r50_s16_224: { ...hybrid, backbone: [3, 4, 9] },
+  vit_large_r50_s32_224: { ...hybrid, ...large, backbone: [3, 4, 6, 3] },
   cifar_vit: { ...tiny, imageSize: 32, patchSize: 4, layers: 6, numClasses: 10 },
 } as const satisfies Record<string, Partial<ViTConfig>>;
 
@@ -81,13 +94,13 @@ class EncoderBlock extends Module {
   readonly ln_2: LayerNorm;
   readonly mlp: Sequential;
 
-  constructor({ width, heads, mlpWidth, dropout, attentionDropout }: ViTConfig) {
+  constructor({ width, heads, mlpWidth, dropout, attentionDropout, normEps }: ViTConfig) {
     super();
     const hidden = (from: number, to: number) => linear(from, to, init.xavierUniform(), init.normal(0, 1e-6));
-    this.ln_1 = new LayerNorm(width, { eps: 1e-6 });
+    this.ln_1 = new LayerNorm(width, { eps: normEps });
     this.self_attention = new MultiheadAttention(width, heads, { dropout: attentionDropout, batchFirst: true });
     this.dropout = new Dropout(dropout);
-    this.ln_2 = new LayerNorm(width, { eps: 1e-6 });
+    this.ln_2 = new LayerNorm(width, { eps: normEps });
     this.mlp = new Sequential(
       ...[hidden(width, mlpWidth), new GELU(), new Dropout(dropout)],
       ...[hidden(mlpWidth, width), new Dropout(dropout)],
@@ -120,7 +133,7 @@ class Encoder extends Module {
     this.pos_embedding = param([1, tokens, config.width], init.normal(0, 0.02));
     this.dropout = new Dropout(config.dropout);
     this.layers = new Blocks(config);
-    this.ln = new LayerNorm(config.width, { eps: 1e-6 });
+    this.ln = new LayerNorm(config.width, { eps: config.normEps });
   }
 
   /** [n, t, width] -> the outputs of all blocks, the last one not normalized. */
@@ -140,21 +153,31 @@ function headOf({ width, representation, numClasses }: ViTConfig): ModuleDict<Re
   return new ModuleDict<Record<string, Layer>>({ pre_logits, act: new Tanh(), head });
 }
 
-function checkConfig({ imageSize, patchSize, layers, backbone }: ViTConfig): void {
-  if (backbone.length !== 0 && (backbone.length !== 3 || patchSize !== 16))
-    throw new ManabiError(
-      `ViT: backbone [${backbone}] has three stages, of stride 16, so that patchSize is 16, not ${patchSize}`,
-    );
-  if (!Number.isInteger(layers) || layers < 1) throw new ManabiError(`ViT: layers is ${layers}; there is at least one`);
-  if (imageSize % patchSize !== 0)
-    throw new ManabiError(`ViT: images of ${imageSize} pixels do not divide into patches of ${patchSize}`);
+const sources: readonly ViTConfig["patchesOf"][] = ["image", "resnet"];
+
+function checkConfig({ patchesOf, backbone, patchSize, layers }: ViTConfig): void {
+  if (!sources.includes(patchesOf)) throw unknownName("ViT patchesOf", patchesOf, sources);
+  if (patchesOf === "image" && backbone.length)
+    throw new ManabiError(`ViT: backbone [${backbone}] belongs to a hybrid, that is to patchesOf: "resnet"`);
+  if (backbone.length > 4) throw new ManabiError(`ViT: backbone [${backbone}] has more than four stages`);
+  for (const n of [...backbone, patchSize, layers])
+    if (!Number.isInteger(n) || n < 1)
+      throw new ManabiError(`ViT: backbone, patchSize and layers are integers >= 1, got ${n}`);
 }
 
-/** A transformer encoder over patches and a class token (Dosovitskiy et al. 2020), with torchvision's keys:
- *  images [n, c, h, w] -> logits [n, classes]. */
+/** Patches per side of an image. `stride`: pixels per position of what patches are cut of. */
+function patchesPerSide({ imageSize, patchSize }: ViTConfig, stride: number): number {
+  const pixels = patchSize * stride;
+  if (imageSize % pixels !== 0)
+    throw new ManabiError(`ViT: images of ${imageSize} pixels do not divide into patches of ${pixels}`);
+  return imageSize / pixels;
+}
+
+/** A transformer encoder over patches and a class token (Dosovitskiy et al. 2020), with torchvision's keys,
+ *  the ResNet of a hybrid with timm's: images [n, c, h, w] -> logits [n, classes]. */
 export class VisionTransformer extends Module {
   class_token: Param; // [1, 1, width]
-  readonly backbone: ResNet | null;
+  readonly backbone: Layer | null;
   readonly conv_proj: Conv2d;
   readonly encoder: Encoder;
   readonly heads: ModuleDict<Record<string, Layer>>;
@@ -164,17 +187,16 @@ export class VisionTransformer extends Module {
     super();
     this.config = { ...defaults, ...options };
     checkConfig(this.config);
-    const { imageSize, patchSize, width, inChannels, backbone } = this.config;
+    const { patchesOf, patchSize, width, inChannels } = this.config;
     this.class_token = param([1, 1, width], init.zeros);
-    this.backbone = backbone.length
-      ? new ResNet({ block: "bottleneck", layers: backbone, inChannels, numClasses: 0 })
-      : null;
-    const [channels, patch] = this.backbone ? [1024, 1] : [inChannels, patchSize];
-    this.conv_proj = new Conv2d(channels, width, patch, { stride: patch });
-    const std = Math.sqrt(1 / (channels * patch ** 2));
+    const before = patchesOf === "resnet" ? backbone(this.config.backbone, inChannels) : null;
+    this.backbone = before?.network ?? null;
+    const { channels, stride } = before ?? { channels: inChannels, stride: 1 };
+    this.conv_proj = new Conv2d(channels, width, patchSize, { stride: patchSize });
+    const std = Math.sqrt(1 / (channels * patchSize ** 2));
     this.conv_proj.weight = param(this.conv_proj.weight.shape, init.truncatedNormal(0, std));
     this.conv_proj.bias = param([width], init.zeros);
-    this.encoder = new Encoder(this.config, (imageSize / patchSize) ** 2 + 1);
+    this.encoder = new Encoder(this.config, patchesPerSide(this.config, stride) ** 2 + 1);
     this.heads = headOf(this.config);
   }
 
@@ -188,7 +210,7 @@ export class VisionTransformer extends Module {
           "positions of a trained model by resizePositions",
       );
     const patches = this.conv_proj
-      .forward(this.backbone?.features(x) ?? x)
+      .forward(this.backbone?.forward(x) ?? x)
       .flatten(2)
       .transpose(1, 2);
     return concat([this.class_token.broadcastTo([n, 1, width]), patches], 1);

@@ -12,6 +12,7 @@ import {
   type PerAxis,
   perAxis,
 } from "../ops/conv.ts";
+import { layerNorm } from "../ops/norm.ts";
 import { type PadMode, pad } from "../ops/padding.ts";
 import type { Tensor } from "../ops/tensor.ts";
 import { fans, uniform } from "./init.ts";
@@ -45,8 +46,8 @@ function parameters(
 }
 
 interface Convolution {
-  readonly weight: Param;
-  readonly bias: Param | null;
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
   readonly options: ConvLayerOptions;
 }
 
@@ -54,7 +55,7 @@ interface Convolution {
 function convolve(conv: typeof conv2d, x: Tensor, { weight, bias, options }: Convolution): Tensor {
   const { paddingMode = "zeros", ...rest } = options;
   if (paddingMode === "zeros") return conv(x, weight, bias, rest);
-  const { padding } = convGeometry(`conv${weight.rank - 2}d`, weight.shape.slice(2), rest);
+  const { padding } = convGeometry(`conv${weight.rank - 2}d`, weight.shape.slice(2), x.shape.slice(2), rest);
   return conv(pad(x, padding, { mode: paddingMode }), weight, bias, { ...rest, padding: 0 });
 }
 
@@ -91,6 +92,34 @@ export class Conv2d extends Module {
 
   forward(x: Tensor): Tensor {
     return convolve(conv2d, x, this);
+  }
+}
+
+export interface StdConv2dOptions extends ConvLayerOptions {
+  /** Added to the variance of a filter (default 1e-6). */
+  readonly eps?: number;
+}
+
+/** Cross-correlation over x [n, in, h, w] with standardized weights: each output channel's filter has mean 0 and
+ *  variance 1 (Qiao et al. 2019, arXiv:1903.10520). */
+export class StdConv2d extends Module {
+  weight: Param; // [out, in / groups, kh, kw]
+  bias: Param | null; // [out]
+  readonly options: ConvLayerOptions;
+  readonly eps: number;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: StdConv2dOptions = {}) {
+    super();
+    const { eps = 1e-6, ...rest } = options;
+    const kernel = perAxis("StdConv2d", "kernelSize", kernelSize, 2);
+    [this.weight, this.bias] = parameters([outChannels, inChannels, outChannels], kernel, rest);
+    this.options = rest;
+    this.eps = eps;
+  }
+
+  forward(x: Tensor): Tensor {
+    const weight = layerNorm(this.weight, this.weight.shape.slice(1), { eps: this.eps });
+    return convolve(conv2d, x, { weight, bias: this.bias, options: this.options });
   }
 }
 

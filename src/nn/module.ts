@@ -20,17 +20,25 @@ export class Param extends Variable {
   }
 }
 
+export interface BufferOptions {
+  /** A state without it is complete: it then gets its first value. */
+  readonly optional?: boolean;
+}
+
 /** A tensor that is saved with a module but not trained, such as running statistics. */
 export class Buffer extends Variable {
   readonly init: Initializer;
-  constructor(shape: Shape, init: Initializer, dtype: DType) {
+  readonly optional: boolean;
+  constructor(shape: Shape, init: Initializer, dtype: DType, { optional = false }: BufferOptions = {}) {
     super(new Tensor(input({ shape, dtype })));
     this.init = init;
+    this.optional = optional;
   }
 }
 
 export const param = (shape: Shape, init: Initializer, dtype: DType = "f32"): Param => new Param(shape, init, dtype);
-export const buffer = (shape: Shape, init: Initializer, dtype: DType = "f32"): Buffer => new Buffer(shape, init, dtype);
+export const buffer = (shape: Shape, init: Initializer, dtype: DType = "f32", options?: BufferOptions): Buffer =>
+  new Buffer(shape, init, dtype, options);
 
 /** What `loadStateDict` takes: tensors or host arrays by name. */
 export type StateDict = ReadonlyMap<string, Tensor | HostArray>;
@@ -38,6 +46,8 @@ export type StateDict = ReadonlyMap<string, Tensor | HostArray>;
 export interface LoadOptions {
   /** Missing, extra and misshapen keys are errors (default); false loads what fits and returns the rest. */
   readonly strict?: boolean;
+  /** What a key is called where the state comes from, for errors. */
+  readonly nameOf?: (key: string) => string;
 }
 
 export interface LoadReport {
@@ -146,15 +156,16 @@ export abstract class Module {
   }
 
   /** Takes values by key; strict by default, and then nothing is changed unless everything fits. */
-  loadStateDict(state: StateDict, { strict = true }: LoadOptions = {}): LoadReport {
+  loadStateDict(state: StateDict, { strict = true, nameOf = (key) => key }: LoadOptions = {}): LoadReport {
     const own = this.variables();
-    const missing = [...own.keys()].filter((k) => !state.has(k));
+    const isOptional = (v: Param | Buffer) => v instanceof Buffer && v.optional;
+    const missing = [...own].filter(([k, v]) => !state.has(k) && !isOptional(v)).map(([k]) => nameOf(k));
     const unexpected = [...state.keys()].filter((k) => !own.has(k));
     const misshapen: string[] = [];
     for (const [name, v] of own) {
       const given = state.get(name);
       if (given && !sameShape(given.shape, v.shape))
-        misshapen.push(`${name} is ${showShape(given.shape)}, the model has ${showShape(v.shape)}`);
+        misshapen.push(`${nameOf(name)} is ${showShape(given.shape)}, the model has ${showShape(v.shape)}`);
     }
     if (strict && (missing.length || unexpected.length || misshapen.length)) {
       const part = (title: string, list: readonly string[]) =>
@@ -167,7 +178,7 @@ export abstract class Module {
       );
     }
     for (const [name, v] of own) {
-      const given = state.get(name);
+      const given = state.get(name) ?? (isOptional(v) ? firstValue(v, seedKey(0)) : undefined);
       if (given && sameShape(given.shape, v.shape)) setValue(v, given);
     }
     return { missing, unexpected, misshapen };
@@ -207,6 +218,12 @@ function* own<T extends Variable>(
       if (value instanceof kind) yield [prefix ? `${prefix}.${name}` : name, value];
 }
 
+const firstValue = ({ shape, dtype, init }: Param | Buffer, key: Key): HostArray => ({
+  shape,
+  dtype,
+  data: init(shape, dtype, key),
+});
+
 function setValue(v: Variable, given: Tensor | HostArray): void {
   const t =
     given instanceof Tensor ? given : new Tensor(data({ shape: given.shape, dtype: given.dtype, data: given.data }));
@@ -231,8 +248,6 @@ export function initialize<M extends Module>(
   wanted: (name: string) => boolean = () => true,
 ): M {
   const key: Key = seedKey(seed);
-  for (const [name, v] of module.variables())
-    if (wanted(name))
-      setValue(v, { shape: v.shape, dtype: v.dtype, data: v.init(v.shape, v.dtype, fold(key, hash(name))) });
+  for (const [name, v] of module.variables()) if (wanted(name)) setValue(v, firstValue(v, fold(key, hash(name))));
   return module;
 }

@@ -30,8 +30,11 @@ const affineOf = (channels: number, affine: boolean): Affine =>
   affine ? [param([channels], ones), param([channels], zeros)] : [null, null];
 
 type Running = [mean: Buffer | null, variance: Buffer | null, batches: Buffer | null];
+/** Files of PyTorch before 0.4.1 lack the number of batches; it is 0 then, as PyTorch has it. */
 const runningOf = (channels: number, track: boolean): Running =>
-  track ? [buffer([channels], zeros), buffer([channels], ones), buffer([], zeros, "i32")] : [null, null, null];
+  track
+    ? [buffer([channels], zeros), buffer([channels], ones), buffer([], zeros, "i32", { optional: true })]
+    : [null, null, null];
 
 /** A layer that normalizes per channel. */
 interface ChannelNorm {

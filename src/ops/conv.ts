@@ -17,7 +17,8 @@ export function perAxis(op: string, name: string, value: PerAxis, rank: number, 
   return list;
 }
 
-/** Zeros around the input: per axis a number or [before, after]; "valid" is none, "same" keeps the extents. */
+/** Zeros around the input: per axis a number or [before, after]; "valid" is none. "same" keeps the extents, or, with a
+ *  stride, makes them extent / stride rounded up, as TensorFlow does: an odd zero stands behind. */
 export type ConvPadding = "same" | "valid" | number | readonly (number | readonly [number, number])[];
 
 export interface ConvOptions {
@@ -29,8 +30,20 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 
-/** The attributes of the primitive for a kernel of the given extents. */
-export function convGeometry(op: string, kernel: readonly number[], options: ConvOptions): ConvAttrs {
+/** Zeros [before, after] an axis of `extent` elements for which windows of `size` taps give extent / stride outputs, rounded
+ *  up. */
+export function samePadding(extent: number, size: number, stride = 1, dilation = 1): [before: number, after: number] {
+  const total = Math.max(0, (Math.ceil(extent / stride) - 1) * stride + (size - 1) * dilation + 1 - extent);
+  return [Math.floor(total / 2), Math.ceil(total / 2)];
+}
+
+/** The attributes of the primitive for a kernel over an input with these spatial extents. */
+export function convGeometry(
+  op: string,
+  kernel: readonly number[],
+  extents: readonly number[],
+  options: ConvOptions,
+): ConvAttrs {
   const rank = kernel.length;
   const { padding = 0, groups = 1 } = options;
   const stride = perAxis(op, "stride", options.stride ?? 1, rank);
@@ -38,12 +51,8 @@ export function convGeometry(op: string, kernel: readonly number[], options: Con
   perAxis(op, "groups", groups, 1);
   const attrs = { stride, dilation, groups };
   if (padding === "valid") return { ...attrs, padding: kernel.map(() => [0, 0]) };
-  if (padding === "same") {
-    if (stride.some((s) => s !== 1))
-      throw new ShapeError(`${op}: padding "same" needs stride 1, it is [${stride}]; give numbers`);
-    const total = kernel.map((k, i) => (k - 1) * dilation[i]);
-    return { ...attrs, padding: total.map((t) => [Math.floor(t / 2), Math.ceil(t / 2)]) };
-  }
+  if (padding === "same")
+    return { ...attrs, padding: kernel.map((k, i) => samePadding(extents[i], k, stride[i], dilation[i])) };
   if (typeof padding === "string")
     throw new ManabiError(`${op}: padding is a number, one per axis, "same" or "valid", got "${padding as string}"`);
   const list = typeof padding === "number" ? kernel.map(() => padding) : padding;
@@ -77,7 +86,7 @@ function convolve(rank: number, x: Tensor, weight: Tensor, bias: Tensor | null, 
   const op = `conv${rank}d`;
   checkOperands(op, x, weight, rank, "out, in / groups");
   const [out, perGroup, ...kernel] = weight.shape;
-  const geometry = convGeometry(op, kernel, options);
+  const geometry = convGeometry(op, kernel, x.shape.slice(2), options);
   const { padding, dilation, groups } = geometry;
   if (perGroup * groups !== x.shape[1])
     throw new ShapeError(

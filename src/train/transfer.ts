@@ -1,19 +1,20 @@
 /** Training that begins with weights: where they come from, what they expect, and what of a model is trained when. */
-import { stat } from "node:fs/promises";
 import { ManabiError } from "../core/errors.ts";
 import type { ImageInput } from "../data/image-input.ts";
 import { centerCrop, grayscale, normalize, resize, type Transform } from "../data/transforms/literals.ts";
 import type { AcquireOptions } from "../fetch/sources.ts";
 import type { HostArray } from "../index.ts";
 import { readCheckpoint, readNotes } from "../io/checkpoint.ts";
-import { openTensors, readTensors } from "../io/read-tensors.ts";
+import { openTensors } from "../io/read-tensors.ts";
+import { isFile } from "../io/source-file.ts";
 import { isHostArray } from "../io/state.ts";
 import {
   createModel,
   describeWeights,
   loadWeights,
-  loadWithNewHead,
   type ModelOptions,
+  openWeights,
+  takeWeights,
   weightNames,
 } from "../models/index.ts";
 import { allButLast, freeze, headOf, initialize, isBelow, type Layer, type Trainable } from "../nn/index.ts";
@@ -29,8 +30,6 @@ export interface StartingWeights {
   readonly input: ImageInput | null;
   /** What the outputs mean; null where the file does not say. */
   readonly classes: readonly string[] | null;
-  /** Key of the module that makes the logits; null: the model's last one. */
-  readonly head: string | null;
   /** Fetches or reads the tensors by key. */
   load(options?: AcquireOptions): Promise<Map<string, HostArray>>;
 }
@@ -45,7 +44,7 @@ export async function findStart(
   weights: string,
   options: AcquireOptions = {},
 ): Promise<StartingWeights> {
-  if ((await stat(weights).catch(() => null))?.isFile()) return fileStart(model, weights);
+  if (await isFile(weights)) return fileStart(model, weights);
   if (/\.(safetensors|pth|pt|bin)$/.test(weights)) throw new ManabiError(`weights ${weights}: there is no such file`);
   const names = await weightNames(model);
   if (weights === "imagenet" && !names.length)
@@ -62,14 +61,10 @@ function checkModel(weights: string, of: string, model: string): void {
 }
 
 async function fileStart(model: string, path: string): Promise<StartingWeights> {
-  const file = await openTensors(path);
-  await file.close();
-  // The first layer of every model with such weights is a convolution [out, in, h, w] of the images.
-  const first = file.names.map((name) => file.info(name).shape).find(({ length }) => length === 4);
-  const options = first ? { inChannels: first[1] } : {};
-  const unknown = { name: path, options, input: null, classes: null, head: null };
-  if (!file.names.some((name) => name.startsWith("model/")))
-    return { ...unknown, load: async () => unwrapped(await readTensors(path, { widen: true })) };
+  if (!(await isCheckpoint(path))) {
+    const { options, input, classes, load } = await openWeights(path, model);
+    return { name: path, options, input, classes, load };
+  }
   const card = readCard(path, await readNotes(path));
   checkModel(path, card.model.name, model);
   const { numClasses: _, ...made } = card.model.options;
@@ -77,19 +72,24 @@ async function fileStart(model: string, path: string): Promise<StartingWeights> 
     const { model: state = {} } = (await readCheckpoint(path)).parts;
     return new Map(Object.entries(state).filter((entry): entry is [string, HostArray] => isHostArray(entry[1])));
   };
-  return { name: path, options: made, input: card.input, classes: card.classes, head: null, load };
+  return { name: path, options: made, input: card.input, classes: card.classes, load };
 }
 
-/** Keys without the prefix that DataParallel gives to all of them. */
-const unwrapped = (state: Map<string, HostArray>): Map<string, HostArray> =>
-  [...state.keys()].every((key) => key.startsWith("module."))
-    ? new Map([...state].map(([key, value]) => [key.slice("module.".length), value]))
-    : state;
+/** Whether a file is a checkpoint of `manabi train`, rather than one of weights alone. */
+export async function isCheckpoint(path: string): Promise<boolean> {
+  const file = await openTensors(path);
+  await file.close();
+  return file.names.some((name) => name.startsWith("model/"));
+}
 
 export interface StartOptions extends AcquireOptions {
   readonly seed: number;
   /** Draws all values: what training from weights is compared with. */
   readonly drawn?: boolean;
+  /** Other options of the model than those of the weights, such as the size of a ViT's images. */
+  readonly model?: ModelOptions;
+  /** Told what had to be changed of the weights. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /**
@@ -100,16 +100,14 @@ export async function startModel(
   model: string,
   start: StartingWeights,
   classes: readonly string[],
-  { seed, drawn = false, ...options }: StartOptions,
+  { seed, drawn = false, model: other = {}, onNotice, ...options }: StartOptions,
 ): Promise<Layer> {
-  const made = await createModel(model, { ...start.options, numClasses: classes.length });
+  const made = await createModel(model, { ...start.options, ...other, numClasses: classes.length });
   if (drawn) return initialize(made, seed);
   const state = await start.load(options);
+  const newHead = start.classes?.join("\n") === classes.join("\n") ? undefined : { seed };
   try {
-    if (start.classes?.join("\n") !== classes.join("\n"))
-      return loadWithNewHead(made, state, start.head ?? headOf(made), seed);
-    made.loadStateDict(state);
-    return made;
+    return await takeWeights(model, made, state, { newHead, onNotice });
   } catch (cause) {
     if (!(cause instanceof ManabiError)) throw cause;
     throw new ManabiError(`weights ${start.name}: ${cause.message}`, { cause });

@@ -1,5 +1,5 @@
 /** Weights and images that scripts/oracle/resnet.py and models.py generate by the same formula. */
-import { arrayType, type TypedArray } from "../../src/core/dtype.ts";
+import { arrayType, type HostArray, type TypedArray } from "../../src/core/dtype.ts";
 import { fromHost, type Tensor } from "../../src/index.ts";
 import type { Module } from "../../src/nn/index.ts";
 import type { Precision } from "./cases.ts";
@@ -24,22 +24,24 @@ function range(key: string, shape: readonly number[]): [offset: number, scale: n
   return [0, Math.sqrt(3 / shape.slice(1).reduce((a, b) => a * b, 1))];
 }
 
-function fill(shape: readonly number[], precision: Precision, value: (j: number) => number): Tensor {
+function fill(shape: readonly number[], precision: Precision, value: (j: number) => number): HostArray {
   const data: TypedArray = new (arrayType(precision))(shape.reduce((a, b) => a * b, 1));
   for (let j = 0; j < data.length; j++) data[j] = Math.fround(value(j));
-  return fromHost({ shape, dtype: precision, data });
+  return { shape, dtype: precision, data };
 }
 
-/** Gives a model generated weights of the precision, which then is that of its parameters; `gain` multiplies those of
- *  more than one axis. */
+/** Tensor t of a state dict; `gain` multiplies those of more than one axis. */
+export function generatedArray(t: number, key: string, shape: readonly number[], precision: Precision, gain = 1) {
+  if (key.endsWith("num_batches_tracked")) return { shape, dtype: "i32", data: new Int32Array(1) } as const;
+  const [offset, scale] = range(key, shape);
+  const factor = shape.length > 1 ? gain * scale : scale;
+  return fill(shape, precision, (j) => offset + factor * signed(t, j));
+}
+
+/** Gives a model generated weights of the precision, which then is that of its parameters. */
 export function generate<M extends Module>(model: M, precision: Precision, gain = 1): M {
   [...model.variables()].forEach(([key, v], t) => {
-    if (v.dtype === "i32") v.cell.node = fromHost({ shape: v.shape, dtype: "i32", data: new Int32Array(v.size) }).node;
-    else {
-      const [offset, scale] = range(key, v.shape);
-      const factor = v.shape.length > 1 ? gain * scale : scale;
-      v.cell.node = fill(v.shape, precision, (j) => offset + factor * signed(t, j)).node;
-    }
+    v.cell.node = fromHost(generatedArray(t, key, v.shape, precision, gain)).node;
   });
   return model;
 }
@@ -47,7 +49,7 @@ export function generate<M extends Module>(model: M, precision: Precision, gain 
 /** [batch, 3, size, size]; each image has a contrast of its own. */
 export function images(batch: number, size: number, precision: Precision): Tensor {
   const each = 3 * size * size;
-  return fill([batch, 3, size, size], precision, (j) => (Math.floor(j / each) + 1) * signed(image, j));
+  return fromHost(fill([batch, 3, size, size], precision, (j) => (Math.floor(j / each) + 1) * signed(image, j)));
 }
 
 /** Norm of a gradient and its product with a fixed direction, and the norm of that direction. */

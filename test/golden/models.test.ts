@@ -3,19 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { fromHost } from "../../src/index.ts";
-import { EfficientNet } from "../../src/models/efficientnet.ts";
-import { createModel, type ModelOptions } from "../../src/models/index.ts";
-import { MobileNetV2 } from "../../src/models/mobilenet-v2.ts";
+import { createModel } from "../../src/models/index.ts";
 import { resizePositions } from "../../src/models/positions.ts";
-import { VGG } from "../../src/models/vgg.ts";
-import { VisionTransformer } from "../../src/models/vit.ts";
-import { WideResNet } from "../../src/models/wide-resnet.ts";
-import type { Layer } from "../../src/nn/index.ts";
 import { evaluateNow } from "../support/evaluate.ts";
 import type { Precision } from "./cases.ts";
 import { readJson, relativeError } from "./fixture.ts";
 import { signed } from "./generated.ts";
 import { modelChecks, on } from "./model-checks.ts";
+import { gains, referenceModel } from "./reference-models.ts";
 
 interface Keys {
   readonly parameters: number;
@@ -33,43 +28,10 @@ for (const [name, { parameters, keys, sha256 }] of Object.entries(references))
     assert.equal(createHash("sha256").update(lines.join("")).digest("hex"), sha256, lines.join(""));
   });
 
-const small = { numClasses: 10 };
-const smallViT = { ...small, imageSize: 32, patchSize: 8, layers: 2, heads: 4, width: 64, mlpWidth: 128 };
-const smallModels: Record<string, () => Layer> = {
-  wrn_small: () => new WideResNet({ depth: 10, widen: 2 }),
-  vgg_small: () =>
-    new VGG({
-      ...small,
-      layers: [1, 1, 2, 2, 2],
-      widths: [8, 8, 16, 16, 16],
-      batchNorm: true,
-      hidden: 32,
-      dropout: 0,
-    }),
-  mobilenet_small: () => new MobileNetV2({ ...small, width: 0.35, dropout: 0 }),
-  efficientnet_small: () =>
-    new EfficientNet({
-      ...small,
-      ...{ width: 0.25, depth: 0.5, dropout: 0, stochasticDepth: 0, normEps: 1e-3, normMomentum: 0.01 },
-    }),
-  vit_small: () => new VisionTransformer(smallViT),
-  vit_small_mlp: () => new VisionTransformer({ ...smallViT, representation: 24 }),
-};
-/** Dropout and stochastic depth off, where a standard model has them. */
-const still: Record<string, ModelOptions> = {
-  vgg11: { dropout: 0 },
-  mobilenet_v2: { dropout: 0 },
-  efficientnet_b0: { dropout: 0, stochasticDepth: 0 },
-};
-const gains: Record<string, number> = {
-  ...{ vgg11: 1.3, vgg_small: 1.3, mobilenet_v2: 1.3, mobilenet_small: 1.3 },
-  ...{ efficientnet_b0: 1.45, efficientnet_small: 1.45 },
-};
-
 const checks = await modelChecks("models/values.safetensors");
 const made = async (name: string) => ({
   name,
-  model: smallModels[name]?.() ?? (await createModel(name, still[name])),
+  model: await referenceModel(name),
   gain: gains[name],
 });
 const logits = (name: string, mode: "eval" | "train", size: number, precision: Precision = "f32") =>
@@ -100,7 +62,7 @@ on("native", () => {
     logits(name, "eval", size, "f64");
     gradients(name, size);
   }
-  // f32 is too coarse for the rest: with four images of a batch, small variances divide large differences.
+  // By elements, f32 is too coarse for the rest; gradient-norms.test.ts has the norms.
   gradients("wrn_small", 32, "f32");
   gradients("vit_small", 32, "f32");
   gradients("mobilenet_v2", 64);

@@ -212,7 +212,6 @@ describe("a model with weights", () => {
     name: "cifar_resnet20.test",
     model: "cifar_resnet20",
     options: {},
-    head: "fc",
     classes: ["a", "b", "c"],
   } as unknown as Weights;
   const trained = async () => {

@@ -42,7 +42,10 @@ test("unknown models, options and values name what is near", async () => {
 test("impossible sizes are told", async () => {
   await assert.rejects(createModel("wrn_28_10", { depth: 27 }), /depth 27 is not 6 n \+ 4/);
   await assert.rejects(createModel("vit_b_16", { imageSize: 225 }), /225 pixels do not divide into patches of 16/);
-  await assert.rejects(createModel("vit_r50_b_16", { patchSize: 8 }), /stride 16, so that patchSize is 16, not 8/);
+  await assert.rejects(createModel("vit_base_r50_s16_224", { imageSize: 232 }), /232 pixels .* into patches of 16/);
+  await assert.rejects(createModel("vit_b_16", { backbone: [1] }), /belongs to a hybrid, that is to patchesOf/);
+  await assert.rejects(createModel("vit_b_16", { patchesOf: "pixels" }), /unknown ViT patchesOf "pixels"/);
+  await assert.rejects(createModel("efficientnet_b0", { padding: "sane" }), /padding "sane"; did you mean same/);
   const model = await createModel("vit_ti_16");
   assert.throws(() => summarize(model, [1, 3, 256, 256]), /images are 256 x 256 and the model is for 224 x 224/);
   assert.deepEqual(summarize(await createModel("resnet18", { numClasses: 0 }), [2, 3, 64, 64]).output, [2, 512]);

@@ -141,6 +141,8 @@ describe("shapes", () => {
   const image = zeros([2, 3, 8, 8]);
   const shapes: readonly (readonly [nn.Layer, Tensor, string])[] = [
     [new nn.Conv2d(3, 4, 3, { padding: "same" }), image, "2,4,8,8"],
+    [new nn.Conv2d(3, 4, 3, { padding: "same", stride: 3, dilation: 2 }), image, "2,4,3,3"],
+    [new nn.StdConv2d(3, 4, 3, { padding: "same", stride: 2 }), image, "2,4,4,4"],
     [new nn.Conv2d(3, 4, [3, 1], { padding: [1, 0], stride: 2, paddingMode: "reflect" }), image, "2,4,4,4"],
     [new nn.ConvTranspose2d(3, 4, 2, { stride: 2 }), image, "2,4,16,16"],
     [new nn.MaxPool2d(2), image, "2,3,4,4"],

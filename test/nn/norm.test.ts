@@ -73,6 +73,17 @@ for (const { name, works } of backendStatus())
 
 describe("normalization layers", () => {
   before(() => setBackend("reference"));
+  test("a state of before PyTorch 0.4.1 has no number of batches, which is 0 then; statistics must be there", () => {
+    const bn = nn.initialize(new nn.BatchNorm2d(2), 0);
+    bn.forward(tensor([1, 2, 3, 4], { shape: [1, 2, 2, 1] }));
+    assert.equal(bn.stateDict().get("num_batches_tracked")?.itemSync(), 1);
+    const state = new Map(bn.stateDict());
+    state.delete("num_batches_tracked");
+    assert.deepEqual(bn.loadStateDict(state), { missing: [], unexpected: [], misshapen: [] });
+    assert.equal(bn.stateDict().get("num_batches_tracked")?.itemSync(), 0);
+    state.delete("running_mean");
+    assert.throws(() => bn.loadStateDict(state), /missing: running_mean\n/);
+  });
   test("without jit the statistics move too", () => {
     const bn = nn.initialize(new nn.BatchNorm1d(2), 0);
     for (const x of batches) bn.forward(x);

@@ -199,11 +199,17 @@ describe("models", () => {
     efficientNet: { width: 0.25, depth: 1 },
     vit: { imageSize: 32, patchSize: 8, layers: 2, heads: 3, width: 24, mlpWidth: 32 },
   };
-  const backbone: ModelOptions = { ...narrow.vit, patchSize: 16, backbone: [1, 1, 1] };
+  /** Of those whose patches are cut of the maps of a ResNet. */
+  const hybrids: Readonly<Record<string, ModelOptions>> = {
+    vit_tiny_r_s16_p8_224: { ...narrow.vit, patchSize: 4 },
+    vit_small_r26_s32_224: { ...narrow.vit, patchSize: 1, backbone: [1, 1] },
+    vit_base_r50_s16_224: { ...narrow.vit, patchSize: 1, backbone: [1, 1, 1] },
+    vit_large_r50_s32_224: { ...narrow.vit, patchSize: 1, backbone: [1] },
+  };
   for (const [family, { variants }] of Object.entries(models))
     for (const [name, variant] of Object.entries(variants))
       test(`${name}, narrow`, async () => {
-        const options = name === "vit_r50_b_16" ? backbone : narrow[family];
+        const options = hybrids[name] ?? narrow[family];
         assert.ok(options, `say how to make ${family} small`);
         const model = nn.initialize(await createModel(name, { ...options, numClasses: 7 }), 2);
         // Statistics that are not those of a new model, and a head that is not 0, as that of a new ViT is.

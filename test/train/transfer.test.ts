@@ -147,6 +147,19 @@ test("a file of weights gives all but the head, whatever its classes; keys that 
   });
 });
 
+test("a ViT's file has the size of its positions, and is fitted to another one with a notice", async () => {
+  const model = initialize(await createModel("cifar_vit", { imageSize: 24, layers: 1, numClasses: 2 }), 4);
+  const path = await fileOf("vit.safetensors", await tensorsOf(model));
+  const start = await findStart("cifar_vit", path);
+  assert.deepEqual(start.options, { inChannels: 3, imageSize: 24 });
+  const notices: string[] = [];
+  const onNotice = (text: string) => notices.push(text);
+  const options = { seed: 1, model: { imageSize: 32, layers: 1 }, onNotice };
+  const fitted = await startModel("cifar_vit", start, classes, options);
+  assert.deepEqual(fitted.variables().get("encoder.pos_embedding")?.shape, [1, 65, 192]);
+  assert.deepEqual(notices, ["the position embeddings of 6 x 6 patches are resized to 8 x 8"]);
+});
+
 test("a checkpoint of a run brings its options, input and classes, and its head where the classes are the same", async () => {
   const model = await tiny(3);
   const input = imageInput([8, 8, 1], [0.3], [0.2]);
@@ -174,7 +187,7 @@ test("a checkpoint of a run brings its options, input and classes, and its head 
 
 test("names: the first known weights, those of another model, a missing and a foreign file", async () => {
   const start = await findStart("resnet50", "imagenet");
-  assert.deepEqual([start.name, start.head, start.classes?.length], ["resnet50.keras_in1k", "fc", 1000]);
+  assert.deepEqual([start.name, start.classes?.length], ["resnet50.keras_in1k", 1000]);
   assert.deepEqual(start.options, { strideIn: "1x1", normEps: 1e-3 });
   await assert.rejects(findStart("vgg16", "imagenet"), /no published weights of vgg16; those there are: .*resnet18/);
   await assert.rejects(findStart("resnet50", "resnet18.tv_in1k"), /are those of resnet18, not of resnet50/);

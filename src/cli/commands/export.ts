@@ -82,6 +82,6 @@ async function findExportable(name: string, { checkpoint }: Options, output: Out
   if (!published && !exists) throw unknownName("run, checkpoint or model", name, [...known, ...modelNames()]);
   const { model, classes, input } = published
     ? await loadPublished(name, output)
-    : await loadTrainedClassifier(name, checkpoint);
+    : await loadTrainedClassifier(name, checkpoint, output);
   return { model, shape: [input.channels, input.height, input.width], classes, input };
 }

