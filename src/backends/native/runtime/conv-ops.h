@@ -30,8 +30,7 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   choose_roles(&g, plan);
   choose_gather(&g);
   int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(&g);
-  int64_t blocks = g.image_blocks * g.group_blocks * g.row_blocks;
-  int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t) + blocks * (int64_t)sizeof(int), MNB_ALIGN);
+  int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t), MNB_ALIGN);
   int64_t *tables = mnb_shared(table_bytes + own * (int64_t)sizeof(real));
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
   int64_t elements = work_elements(&g) +
@@ -40,7 +39,6 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   if (mnb_scratch_reserve(elements * (int64_t)sizeof(real) + (int64_t)sizeof(struct columns) + MNB_ALIGN) != 0) return;
   g.offsets = tables;
   g.weight_index = tables + depth;
-  g.bands_done = (_Atomic int *)(tables + 2 * depth);
   if (!packed) g.packed = (real *)((char *)tables + table_bytes);
   index_weights(&g);
   if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, panel_rows(&g)), pack_weights_task, &g);
@@ -51,12 +49,8 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
     clear(out, plan->n * plan->out_volume * plan->groups * plan->rows);
     break;
   }
-  g.epilogue = mnb_current_epilogue();
-  if (g.epilogue) {
-    g.epilogue->done = 1;
-    memset((void *)g.bands_done, 0, (size_t)blocks * sizeof(int));
-  }
-  mnb_parallel(blocks * g.bands, gather_task, &g);
+  g.epilogue = mnb_take_epilogue();
+  mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
 }
 
 /* Few rows, or no pair of channels: rounding would cost more than it saves. */

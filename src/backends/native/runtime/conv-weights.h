@@ -5,8 +5,6 @@
 #include "conv-plan.h"
 #include "gemm.h"
 
-#include <stdatomic.h>
-
 struct gather {
   const struct conv_plan *plan;
   const real *source, *source_end, *weights;
@@ -20,9 +18,14 @@ struct gather {
   real *packed;                    /* [group][part][slice][tile][step][row] */
   int64_t box_elements;            /* of one group and image */
   int64_t reach;                   /* the largest offset */
-  struct mnb_epilogue *epilogue;
-  _Atomic int *bands_done;         /* per task grid without bands */
+  const struct mnb_epilogue *epilogue;
 };
+
+/* `count` positions from `position` on of `rows` rows of one group and image are complete. */
+static void finish_positions(const struct gather *g, int64_t image, int64_t group, int64_t row, int64_t rows,
+                             int64_t position, int64_t count) {
+  mnb_finish(g->epilogue, (image * g->plan->groups + group) * g->plan->rows + row, rows, position, count);
+}
 
 static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
 

@@ -18,7 +18,8 @@ enum {
   TASK_PRODUCTS = 1 << 16, /* work worth a task */
   SHARED_ROWS = 8184,      /* rows of A and columns of B packed at a time */
   SHARED_COLS = 8192,
-  PANELS_PER_SWEEP = 4     /* panels of B packed side by side */
+  PANELS_PER_SWEEP = 4,    /* panels of B packed side by side */
+  FINISHED_TOGETHER = 8    /* panels of C that an epilogue takes at a time */
 };
 
 struct gemm {
@@ -26,7 +27,14 @@ struct gemm {
   const real *a, *b;
   int64_t a_row, a_col, b_row, b_col; /* strides in elements */
   real *c;
+  int64_t row;                        /* of the whole result: the first row of C */
+  const struct mnb_epilogue *epilogue;
 };
+
+/* Columns [j, end) of `rows` rows are complete. */
+static void finish_block(const struct gemm *g, int64_t i, int64_t rows, int64_t j, int64_t end) {
+  mnb_finish(g->epilogue, g->row + i, rows, j, end - j);
+}
 
 /* Steps of K per slice: a panel of B takes half of L1. A tile of 16 lanes takes so many multiplications a step that L2
  * keeps up with it, so there a panel may take a share of L2, and longer slices pass over C less often. */
@@ -106,6 +114,7 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
   int64_t j_begin = mnb_split(panels, s->col_blocks, col) * TILE_COLS;
   int64_t j_end = mnb_min(s->cols, mnb_split(panels, s->col_blocks, col + 1) * TILE_COLS);
   struct tile t = {.depth = s->depth, .b_step = TILE_COLS, .c_step = g->n, .accumulate = s->k0 > 0};
+  int64_t unfinished = j_begin;
   for (int64_t j = j_begin; j < j_end; j += TILE_COLS) {
     t.b[0] = s->b_panels + j * s->depth;
     for (int64_t i = i_begin; i < i_end; i += TILE_ROWS) {
@@ -118,6 +127,11 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
       if (cols > LANES) run_tile(&t, PACKED_STRIDED, (int)mnb_min(TILE_ROWS, s->rows - i), cols);
       else run_tile(&t, PACKED_NARROW, (int)mnb_min(TILE_ROWS, s->rows - i), cols);
     }
+    int64_t end = mnb_min(j + TILE_COLS, j_end);
+    if (!g->epilogue || s->k0 + s->sources < g->k || (end < j_end && end - unfinished < FINISHED_TOGETHER * TILE_COLS))
+      continue;
+    finish_block(g, s->i0 + i_begin, i_end - i_begin, s->j0 + unfinished, s->j0 + end);
+    unfinished = end;
   }
 }
 
@@ -179,11 +193,13 @@ struct batch {
   int64_t count, rank;
   const int64_t *dims; /* (size, stride of A, stride of B) * rank */
   int64_t row_blocks, col_blocks;
+  int turned; /* the transposed product is computed, which has a single column */
 };
 
 static struct gemm batch_member(const struct batch *batch, int64_t index) {
   struct gemm g = batch->first;
   g.c += index * g.m * g.n;
+  g.row += index * g.m;
   for (int64_t d = batch->rank - 1; d >= 0; d--) {
     const int64_t *dim = batch->dims + 3 * d;
     g.a += index % dim[0] * dim[1];
@@ -208,6 +224,7 @@ COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
     return;
   }
   if (small_product(&batch, buf, p)) return;
+  g->epilogue = mnb_take_epilogue();
   for (int64_t i = 0; i < batch.count; i++) {
     struct gemm member = batch_member(&batch, i);
     blocked_product(&member, NULL);
@@ -230,7 +247,7 @@ COLD static void pack_all(const struct gemm *g, real *packed) {
 }
 
 static struct gemm read_gemm(const int64_t *p, const real *a, const real *b, real *c) {
-  return (struct gemm){p[0], p[1], p[2], a, b, p[3], p[4], p[5], p[6], c};
+  return (struct gemm){p[0], p[1], p[2], a, b, p[3], p[4], p[5], p[6], c, 0, NULL};
 }
 
 /* How many elements B has once it is packed; 0 if products of this shape do not pack it, or not all at once. */
@@ -250,6 +267,7 @@ COLD void OP_NAME(gemm_pack)(void *const *buf, const int64_t *p) {
 /* buf: A, packed B, C. */
 COLD void OP_NAME(gemm_packed)(void *const *buf, const int64_t *p) {
   struct gemm g = read_gemm(p, buf[0], NULL, buf[2]);
+  g.epilogue = mnb_take_epilogue();
   blocked_product(&g, buf[1]);
 }
 
