@@ -163,7 +163,7 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
   int64_t step = plan->part[part].out_step[2];
   const int64_t *offset = g->offsets + place.tables;
   const real *weights = g->packed + group * packed_rows(g) * plan->volume * plan->steps + place.packed;
-  if (STEP == 1 && plan->rows == 1 && g->indexed && slices == 1) {
+  if (!PAIRED && plan->rows == 1 && g->indexed && slices == 1) {
     gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
     if (g->epilogue) finish_completed(g, completed, first, group, 0, 1);
     return;
@@ -237,7 +237,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       for (int64_t i = 0; i < images; i++) {
         struct box_source source = {
             .from = g->source + (first + i) * image_volume + group * plan->channels * plan->source_volume,
-            .channels = plan->steps, .channel_step = STEP * plan->source_volume,
+            .channels = plan->steps / STEPS, .channel_step = STEP * plan->source_volume,
             .partners = plan->channels / STEP, .partner_step = plan->source_volume};
         fill_box(boxes + ((group - group0) * images + i) * g->box_elements, &source, plan, &box);
       }

@@ -11,7 +11,7 @@ enum {
 
 static int is_small(const struct batch *batch) {
   const struct gemm *g = &batch->first;
-  int wide = STEP == 1 && batch->count >= 2 * mnb_threads(); /* the result may not depend on the threads */
+  int wide = !PAIRED && batch->count >= 2 * mnb_threads(); /* the result may not depend on the threads */
   if (wide && g->n <= NARROW_COLS) return 1; /* packed rows would meet too few columns */
   return g->m == 1 || g->n == 1 || g->m * g->n * g->k <= (wide ? DIRECT_BATCH_PRODUCTS : DIRECT_PRODUCTS);
 }

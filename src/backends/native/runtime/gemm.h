@@ -84,8 +84,8 @@ static void pack_b_task(const struct blocked *s, int64_t task) {
       for (int64_t k = 0; k < s->sources; k += STEP) {
         int64_t sources = mnb_min(STEP, s->sources - k);
         for (int p = 0; p < PANELS_PER_SWEEP; p++) {
-          pack_rows(to + (p * s->depth + k / STEP) * TILE_COLS, TILE_COLS, from + k * g->b_row + p * TILE_COLS, g->b_row,
-                    TILE_COLS, sources);
+          real *panel_to = to + (p * s->depth + k / STEP * STEPS) * TILE_COLS;
+          pack_rows(panel_to, TILE_COLS, from + k * g->b_row + p * TILE_COLS, g->b_row, TILE_COLS, sources);
         }
       }
       panel += PANELS_PER_SWEEP;
@@ -156,10 +156,21 @@ COLD static void run_blocks(struct blocked *s) {
 /* Columns of B in whole panels. */
 static int64_t panel_cols(int64_t n) { return mnb_round_up(n, TILE_COLS); }
 
+static int64_t product_slices(const struct gemm *g) { return mnb_ceil_div(steps_of(g->k), product_depth_block()); }
+
+/* The part of the depth that is slice `slice`; returns its first step. */
+static int64_t cut_slice(struct blocked *s, int64_t slice) {
+  int64_t slices = product_slices(s->g), units = mnb_ceil_div(s->g->k, STEP);
+  int64_t first = mnb_split(units, slices, slice), count = mnb_split(units, slices, slice + 1) - first;
+  s->depth = count * STEPS;
+  s->k0 = first * STEP;
+  s->sources = mnb_min(count * STEP, s->g->k - s->k0);
+  return first * STEPS;
+}
+
 /* With `packed`, all of B was packed earlier (pack_all), and N is at most SHARED_COLS. */
 COLD static void blocked_product(const struct gemm *g, real *packed) {
-  int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
-  int64_t depth = mnb_ceil_div(steps, slices);
+  int64_t slices = product_slices(g), depth = steps_of(mnb_ceil_div(mnb_ceil_div(g->k, STEP), slices) * STEP);
   int64_t a_size = mnb_round_up(mnb_round_up(mnb_min(g->m, SHARED_ROWS), TILE_ROWS) * depth + LANES, MNB_ALIGN);
   int64_t b_size = packed ? 0 : panel_cols(mnb_min(g->n, SHARED_COLS)) * depth;
   real *panels = mnb_shared((a_size + b_size + LANES) * (int64_t)sizeof(real));
@@ -168,10 +179,7 @@ COLD static void blocked_product(const struct gemm *g, real *packed) {
   for (s.j0 = 0; s.j0 < g->n; s.j0 += SHARED_COLS) {
     s.cols = mnb_min(SHARED_COLS, g->n - s.j0);
     for (int64_t slice = 0; slice < slices; slice++) {
-      int64_t first = mnb_split(steps, slices, slice);
-      s.depth = mnb_split(steps, slices, slice + 1) - first;
-      s.k0 = first * STEP;
-      s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
+      int64_t first = cut_slice(&s, slice);
       s.b_tasks = packed ? 0 : mnb_min(mnb_ceil_div(s.cols, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
       if (packed) s.b_panels = packed + first * panel_cols(g->n);
       for (s.i0 = 0; s.i0 < g->m; s.i0 += SHARED_ROWS) {
@@ -233,15 +241,10 @@ COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
 
 /* All of B in panels, slice after slice: [slice][panel][step][lane]. */
 COLD static void pack_all(const struct gemm *g, real *packed) {
-  int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
   struct blocked s = {.g = g, .cols = g->n};
   s.b_tasks = mnb_min(mnb_ceil_div(g->n, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
-  for (int64_t slice = 0; slice < slices; slice++) {
-    int64_t first = mnb_split(steps, slices, slice);
-    s.depth = mnb_split(steps, slices, slice + 1) - first;
-    s.k0 = first * STEP;
-    s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
-    s.b_panels = packed + first * panel_cols(g->n);
+  for (int64_t slice = 0; slice < product_slices(g); slice++) {
+    s.b_panels = packed + cut_slice(&s, slice) * panel_cols(g->n);
     mnb_parallel(s.b_tasks, pack_task, &s);
   }
 }

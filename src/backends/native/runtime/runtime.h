@@ -8,8 +8,8 @@
  * attention.h   fused attention and its gradient
  * sort32.c sort64.c axis-ops.c                     the ops along one axis
  *
- * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width, real-bf16.c and
- * real-amx.c once for each way to multiply bf16. */
+ * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width, real-bf16.c,
+ * real-amx.c and real-amx-high.c once for each way to multiply bf16. */
 #ifndef MNB_RUNTIME_H
 #define MNB_RUNTIME_H
 
