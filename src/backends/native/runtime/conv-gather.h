@@ -117,46 +117,9 @@ static void gather_thin(const struct columns *list, const real *base, const int6
   }
 }
 
-/* The positions, in row-major order and over some images, that a chunk completes: from where the one before it ended. */
-struct completed {
-  int64_t image, position, last_image, last_position;
-  int64_t begin, end; /* of the range, in each image */
-};
-
-static int64_t position_of(const struct gather *g, const int64_t j[3]) {
-  const int64_t *size = g->plan->out_size;
-  return (j[0] * size[1] + j[1]) * size[2] + j[2];
-}
-
-/* Before the first chunk. */
-static struct completed none_completed(const struct gather *g, const struct column_range *range) {
-  const int64_t last[3] = {range->hi[0] - 1, range->hi[1] - 1, range->hi[2] - 1};
-  struct completed c = {.begin = position_of(g, range->lo), .end = position_of(g, last) + 1};
-  c.last_position = c.begin;
-  return c;
-}
-
-/* Moves on to what lies before the cursor; where vectors overlap, the row under it may still be written to. */
-static void complete_to(struct completed *c, const struct gather *g, const struct cursor *at, int64_t row_begin) {
-  const int64_t j[3] = {at->j[0], at->j[1], g->overlap ? row_begin : at->j[2]};
-  c->image = c->last_image;
-  c->position = c->last_position;
-  c->last_image = at->image;
-  c->last_position = position_of(g, j);
-}
-
-static void finish_completed(const struct gather *g, const struct completed *c, int64_t first_image, int64_t group,
-                             int64_t row, int64_t rows) {
-  for (int64_t image = c->image; image <= c->last_image; image++) {
-    int64_t begin = image == c->image ? c->position : c->begin, end = image == c->last_image ? c->last_position : c->end;
-    if (begin < end) finish_positions(g, first_image + image, group, row, rows, begin, end - begin);
-  }
-}
-
-/* Rows [row0, row1) of one chunk of columns of one group and part; `completed` counts from image `first` on. */
-static void gather_chunk(const struct gather *g, const struct columns *list, const struct completed *completed,
-                         const real *base, real *out, int64_t first, int64_t group, int64_t part, int64_t row0,
-                         int64_t row1, real *panels) {
+/* Rows [row0, row1) of one chunk of columns of one group and part. */
+static void gather_chunk(const struct gather *g, const struct columns *list, const real *base, real *out,
+                         int64_t group, int64_t part, int64_t row0, int64_t row1, real *panels) {
   const struct conv_plan *plan = g->plan;
   struct part_place place = place_of_part(g, part);
   int64_t depth = plan->part[part].taps * plan->steps, slices = slices_of(g, depth);
@@ -165,7 +128,6 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
   const real *weights = g->packed + group * packed_rows(g) * plan->volume * plan->steps + place.packed;
   if (!PAIRED && plan->rows == 1 && g->indexed && slices == 1) {
     gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
-    if (g->epilogue) finish_completed(g, completed, first, group, 0, 1);
     return;
   }
   int64_t tiles = mnb_ceil_div(row1 - row0, TILE_ROWS);
@@ -188,9 +150,19 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
       const real *a = weights + k0 * packed_rows(g);
       if (g->indexed) gather_slice(&t, PACKED_INDEXED, list, base, NULL, a, out, step, from, to);
       else gather_slice(&t, PACKED_STRIDED, list, NULL, panels, a, out, step, from, to);
-      if (g->epilogue && slice == slices - 1) finish_completed(g, completed, first, group, from, to - from);
     }
   }
+}
+
+/* The epilogue over what a task has computed. Sooner, after each chunk, it would wait for stores that are still on their
+ * way, which the products of the next chunk otherwise hide. Only the first dimension of several positions is cut into
+ * bands, so those of a band follow each other. */
+static void finish_band(const struct gather *g, int64_t image, int64_t group, int64_t row0, int64_t row1,
+                        const int64_t lo[3], const int64_t hi[3]) {
+  const int64_t *size = g->plan->out_size;
+  int64_t begin = (lo[0] * size[1] + lo[1]) * size[2] + lo[2];
+  int64_t end = ((hi[0] - 1) * size[1] + hi[1] - 1) * size[2] + hi[2];
+  finish_positions(g, image, group, row0, row1 - row0, begin, end - begin);
 }
 
 /* Scratch of a task before its boxes. */
@@ -264,16 +236,18 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       continue;
     }
     struct cursor at = {0, {range.lo[0], range.lo[1], range.lo[2]}};
-    struct completed completed = none_completed(g, &range);
     while (at.image < images) {
       list_columns(list, &at, &range);
-      complete_to(&completed, g, &at, range.lo[2]);
       for (int64_t group = group0; group < group1; group++) {
-        gather_chunk(g, list, &completed, base + (group - group0) * group_from,
-                     g->out + (first * plan->groups + group) * plan->rows * plan->out_volume, first, group, p, row0,
-                     row1, panels);
+        gather_chunk(g, list, base + (group - group0) * group_from,
+                     g->out + (first * plan->groups + group) * plan->rows * plan->out_volume, group, p, row0, row1,
+                     panels);
       }
     }
+  }
+  if (!g->epilogue || g->turned) return;
+  for (int64_t image = first; image < first + images; image++) {
+    for (int64_t group = group0; group < group1; group++) finish_band(g, image, group, row0, row1, lo, hi);
   }
 }
 
