@@ -1,57 +1,59 @@
 import { walk } from "./expr.ts";
-import type { Instruction, KernelInstruction, OpInstruction } from "./instruction.ts";
+import { flatten, ofVar } from "./idx.ts";
+import type { Buffer, Instruction, KernelInstruction, OpInstruction } from "./instruction.ts";
 import { canReplace, type Kernel } from "./kernel.ts";
 import { reads, root, writes } from "./updates.ts";
 
-/** Whether an operation can run a kernel over its result. */
-export type CanHost = (op: OpInstruction, kernel: KernelInstruction) => boolean;
-
-/** Convolutions that run a kernel over each part of their result while it is in the cache. */
-const inCache: CanHost = (op, { kernel }) => /^conv(_packed)?_f/.test(op.name) && unitOf(op, kernel) !== null;
+/** The kernel as an operation can run it over its result, or null: an elementwise kernel that reads what is there. */
+export type Host = (op: OpInstruction, instruction: KernelInstruction) => Kernel | null;
 
 /**
  * Joins an operation with the elementwise kernel that is the only reader of its result: bias, normalization with fixed
  * statistics, residual, activation. The operation moves down to where the kernel stands.
  */
-export function attachEpilogues(instructions: readonly Instruction[], canHost = inCache): Instruction[] {
-  const list = instructions.map(
-    (i): Instruction => (i.kind === "loop" ? { ...i, body: attachEpilogues(i.body, canHost) } : i),
-  );
+export function attachEpilogues(instructions: readonly Instruction[], host: Host): Instruction[] {
+  const readers = new Map<Buffer, number>();
+  const count = (list: readonly Instruction[]): void => {
+    for (const i of list)
+      if (i.kind === "loop") count(i.body);
+      else for (const b of new Set(reads(i))) readers.set(b, (readers.get(b) ?? 0) + 1);
+  };
+  count(instructions);
+  return attach(instructions, host, (b) => readers.get(b) === 1);
+}
+
+function attach(instructions: readonly Instruction[], host: Host, hasOneReader: (b: Buffer) => boolean): Instruction[] {
+  const list = instructions.map((i) => (i.kind === "loop" ? { ...i, body: attach(i.body, host, hasOneReader) } : i));
   for (let i = 0; i < list.length; i++) {
     const op = list[i];
     if (op.kind !== "op" || op.epilogue) continue;
     const result = op.buffers[op.buffers.length - 1];
-    if (result.place.kind !== "temp") continue;
-    const readers = list.flatMap((x, at) => (reads(x).includes(result) ? [at] : []));
-    const [j] = readers;
-    if (readers.length !== 1 || j <= i) continue;
+    if (result.place.kind !== "temp" || !hasOneReader(result)) continue;
+    const j = list.findIndex((x, at) => at > i && reads(x).includes(result));
     const kernel = list[j];
-    if (kernel.kind !== "kernel" || !fits(op, kernel) || !canHost(op, kernel)) continue;
+    if (kernel?.kind !== "kernel") continue;
     const needs = reads(op);
     if (list.slice(i + 1, j).some((x) => writes(x).some((b) => needs.includes(b)))) continue;
-    list[j] = join(op, kernel);
+    const hosted = fits(op, kernel) ? host(op, kernel) : null;
+    if (!hosted) continue;
+    list[j] = join(op, kernel, hosted);
     list.splice(i, 1);
     i--;
   }
   return list;
 }
 
-/** Rows of a convolution's result, one per image and channel, and the positions of one. */
-function rowsOf({ params }: OpInstruction): { rows: number; positions: number } {
-  const [n, , channels] = params;
-  return { rows: n * channels, positions: params[10] * params[11] * params[12] };
-}
-
-/** Whether the kernel computes each position from that position of the result, in whose place it can store. */
-function fits(op: OpInstruction, { kernel, buffers }: KernelInstruction): boolean {
+/** Whether the kernel computes each element from that element of the result, in whose place it can store. */
+function fits(op: OpInstruction, instruction: KernelInstruction): boolean {
+  const { kernel, buffers } = instruction;
   const result = op.buffers[op.buffers.length - 1];
   const [{ buffer: written, value, inner }] = kernel.stores;
   if (kernel.stores.length !== 1 || inner) return false;
-  const read = buffers.indexOf(result);
   const target = buffers[written];
-  if (target.size !== result.size || target.dtype !== result.dtype || !canReplace(kernel, read, written)) return false;
-  // What it overwrites it cannot read any more: the result lies there first.
-  if (buffers.some((b, i) => i !== written && root(b) === root(target))) return false;
+  if (target.size !== result.size || target.dtype !== result.dtype) return false;
+  // The operation overwrites what the target holds, an updated variable for instance.
+  if ([...reads(op), ...reads(instruction)].includes(root(target))) return false;
+  if (!canReplace(kernel, buffers.indexOf(result), written)) return false;
   let simple = true;
   walk(value, (e) => {
     if (e.op === "reduce") simple = false;
@@ -59,21 +61,21 @@ function fits(op: OpInstruction, { kernel, buffers }: KernelInstruction): boolea
   return simple;
 }
 
-/** Steps of the kernel's range per row of the convolution's result: all positions of a row, or one for the row. */
-export function unitOf(op: OpInstruction, { axes }: Kernel): number | null {
-  const { rows, positions } = rowsOf(op);
-  if (axes.length === 1) return axes[0].size === rows * positions ? positions : null;
-  const outer = axes.slice(0, -1).reduce((n, v) => n * v.size, 1);
-  return outer === rows && axes[axes.length - 1].size === positions ? 1 : null;
-}
+/** Whether a kernel stores element i of its range, taken row-major, at i. */
+export const isInOrder = ({ axes, stores }: Kernel): boolean =>
+  stores[0].index.key ===
+  flatten(
+    axes.map(ofVar),
+    axes.map((v) => v.size),
+  ).key;
 
-/** The kernel reads and writes the result where the convolution has put it. */
-function join(op: OpInstruction, { kernel, buffers }: KernelInstruction): OpInstruction {
+/** The kernel reads and writes the result where the operation has put it. */
+function join(op: OpInstruction, { kernel, buffers }: KernelInstruction, hosted: Kernel): OpInstruction {
   const result = op.buffers[op.buffers.length - 1];
   const target = buffers[kernel.stores[0].buffer];
   return {
     ...op,
     buffers: [...op.buffers.slice(0, -1), target],
-    epilogue: { kernel, buffers: buffers.map((b) => (b === result ? target : b)) },
+    epilogue: { kernel: hosted, buffers: buffers.map((b) => (b === result ? target : b)) },
   };
 }

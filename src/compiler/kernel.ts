@@ -151,6 +151,13 @@ function splitTo(kernel: Kernel, sizes: readonly number[]): Kernel {
   return k;
 }
 
+/** The kernel with a last axis of this size, cut off from its own if that is longer; null where that cannot be. */
+export function withLastAxis(kernel: Kernel, size: number): Kernel | null {
+  const last = kernel.axes.at(-1);
+  if (!last || last.size % size) return null;
+  return last.size === size ? kernel : split(kernel, last, size);
+}
+
 /** Two loops in place of one: v = outer * by + inner. */
 function split(kernel: Kernel, axis: LoopVar, by: number): Kernel {
   const [outer, inner] = [newVar(axis.size / by), newVar(by)];

@@ -4,7 +4,7 @@ import { guarded } from "./variable.ts";
 /**
  * How f32 matrix products and convolutions may compute; tensors stay f32, sums are f32 in any case.
  * - `highest`: products of f32.
- * - `high`: products of sums of bf16 terms where that is faster, with an error near that of f32.
+ * - `high`: products of sums of three bf16 where that is faster (AMX), with an error near that of f32.
  * - `medium`: products of operands rounded to bf16 (8 significant bits), where the processor has them.
  *
  * Where the processor has no bf16 products, and on backends that know none, all three are `highest`.

@@ -90,12 +90,26 @@ const cases: readonly Case[] = [
 ];
 
 /** The result and both gradients of a weighted sum of it. */
-function results({ a, b, fn }: Case, x: Floats, y: Floats): Floats[] {
-  const [ta, tb] = [tensor(x, { shape: a }), tensor(y, { shape: b })];
+const results = (c: Case, x: Floats, y: Floats): Floats[] => resultsIn("f32", c, x, y) as Floats[];
+
+function resultsIn(dtype: "f32" | "f64", { a, b, fn }: Case, x: Floats, y: Floats) {
+  const [ta, tb] = [tensor(x, { shape: a }).cast(dtype), tensor(y, { shape: b }).cast(dtype)];
   const out = fn(ta, tb);
-  const weights = tensor(toBf16(values(out.shape, 3)), { shape: out.shape });
+  const weights = tensor(toBf16(values(out.shape, 3)), { shape: out.shape }).cast(dtype);
   const [ga, gb] = grad(([p, q]: [Tensor, Tensor]) => fn(p, q).mul(weights).sum())([ta, tb]);
-  return [out, ga, gb].map((t) => t.dataSync() as Floats);
+  return [out, ga, gb].map((t) => t.dataSync());
+}
+
+/** Checks that `high` is at most 4 times as far from f64 as f32 is: the result and both gradients. */
+function assertHigh(c: Case): void {
+  const [x, y] = [values(c.a, 1), values(c.b, 2)];
+  const truth = resultsIn("f64", c, x, y) as Float64Array[];
+  const high = withMatrixPrecision("high", () => results(c, x, y));
+  const highest = results(c, x, y);
+  truth.forEach((t, i) => {
+    const [ours, f32] = [distance(high[i], t), distance(highest[i], t)];
+    assert.ok(ours <= 4 * f32 + 1e-8, `${c.name}, result ${i}: ${ours}, f32 ${f32}`);
+  });
 }
 
 /** Checks that each result is that of rounded operands, or where rounding does not pay, that of f32. */
@@ -127,14 +141,7 @@ describe("matrix precision", { skip: native?.works !== true && "no native backen
   });
 
   it("high stays within 4 times the error of f32 against f64", () => {
-    for (const c of cases) {
-      const [x, y] = [values(c.a, 1), values(c.b, 2)];
-      const [a, b] = [tensor(x, { shape: c.a }).cast("f64"), tensor(y, { shape: c.b }).cast("f64")];
-      const truth = c.fn(a, b).dataSync() as Float64Array;
-      const high = withMatrixPrecision("high", () => results(c, x, y))[0];
-      const highest = results(c, x, y)[0];
-      assert.ok(distance(high, truth) <= 4 * distance(highest, truth) + 1e-8, c.name);
-    }
+    for (const c of cases) assertHigh(c);
   });
 
   it("is the same from run to run", () => {
@@ -200,30 +207,49 @@ describe("AMX, its instructions emulated", { skip: !hasBf16 && "no bf16 products
   for (const c of emulated) it(`multiplies operands rounded to bf16: ${c.name}`, () => assertRounds(c));
 
   it("multiplies by weights that were packed once", () => {
-    for (const c of emulated) {
-      const [a, b] = [tensor(values(c.a, 1), { shape: c.a }), tensor(values(c.b, 2), { shape: c.b })];
-      const weights = variable(b);
-      withMatrixPrecision("medium", () => {
-        const packed = jit((x: Tensor) => c.fn(x, weights).neg());
-        assert.deepEqual(packed(a).dataSync(), c.fn(a, b).neg().dataSync(), c.name);
-      });
+    for (const c of emulated)
+      for (const precision of ["medium", "high"] as const) {
+        const [a, b] = [tensor(values(c.a, 1), { shape: c.a }), tensor(values(c.b, 2), { shape: c.b })];
+        const weights = variable(b);
+        withMatrixPrecision(precision, () => {
+          const packed = jit((x: Tensor) => c.fn(x, weights).neg());
+          assert.deepEqual(packed(a).dataSync(), c.fn(a, b).neg().dataSync(), `${c.name}, ${precision}`);
+        });
+      }
+  });
+
+  for (const c of emulated)
+    it(`high multiplies sums of bf16 with an error near that of f32: ${c.name}`, () => {
+      assertHigh(c);
+    });
+
+  it("high does take the sums of bf16", () => {
+    for (const c of emulated.filter(({ name }) => name === "product" || name === "3x3")) {
+      const [x, y] = [values(c.a, 1), values(c.b, 2)];
+      const [high, exact] = [withMatrixPrecision("high", () => results(c, x, y)), results(c, x, y)];
+      // The result and the gradient of the first operand; that of the weights of a convolution stays f32.
+      for (const i of [0, 1]) assert.notDeepEqual(high[i], exact[i], `${c.name}, result ${i}`);
     }
   });
 });
 
+/** What a unit of the run time becomes for a processor with AMX. */
+function assembly(compiler: string, unit: string) {
+  const source = fileURLToPath(new URL(`../../src/backends/native/runtime/${unit}`, import.meta.url));
+  const options = ["-march=sapphirerapids", "-std=gnu11", "-O1", "-w", "-S", "-o", "-"];
+  return spawnSync(compiler, [...options, source], { encoding: "utf8", maxBuffer: 2 ** 28 });
+}
+
 it("AMX is compiled to its own instructions for a processor that has it", (t) => {
   const compiler = findToolchain()?.command;
   if (!compiler || process.arch !== "x64" || process.platform !== "linux") return t.skip("not here");
-  const source = fileURLToPath(new URL("../../src/backends/native/runtime/real-amx.c", import.meta.url));
-  const options = ["-march=sapphirerapids", "-std=gnu11", "-O1", "-w", "-S", "-o", "-"];
-  const { status, stdout, stderr } = spawnSync(compiler, [...options, source], {
-    encoding: "utf8",
-    maxBuffer: 2 ** 28,
-  });
-  if (/unknown|bad value|invalid/.test(stderr)) return t.skip(`${compiler} does not know sapphirerapids`);
-  assert.equal(status, 0, stderr);
-  for (const instruction of ["ldtilecfg", "tileloadd", "tdpbf16ps", "tilestored"])
-    assert.match(stdout, new RegExp(instruction));
+  for (const name of ["real-amx.c", "real-amx-high.c"]) {
+    const { status, stdout, stderr } = assembly(compiler, name);
+    if (/unknown|bad value|invalid/.test(stderr)) return t.skip(`${compiler} does not know sapphirerapids`);
+    assert.equal(status, 0, stderr);
+    for (const instruction of ["ldtilecfg", "tileloadd", "tdpbf16ps", "tilestored"])
+      assert.match(stdout, new RegExp(instruction), name);
+  }
 });
 
 describe("processors without AVX-512", {

@@ -12,6 +12,7 @@ import { hostInputs } from "../../core/value.ts";
 import type { DataAttrs, Graph, Node } from "../../graph/node.ts";
 import type { Backend, Executable } from "../backend.ts";
 import { whenChanged } from "../refresh.ts";
+import { overMatrix } from "./epilogues.ts";
 import { addressOf, loadRuntime, type Runtime } from "./library.ts";
 import { type RenderedKernel, renderEpilogue, renderKernel } from "./render.ts";
 import { type SlotSource, type Tape, writeTape } from "./tape.ts";
@@ -72,7 +73,7 @@ function compile(graph: Graph, toolchain: Toolchain, runtime: Runtime, arena: Ar
   const { instructions, outputs } = schedule(simplify(graph));
   const packedSize = ({ name, params }: OpInstruction) => runtime.packedSize(name, params);
   const { once, always: rest } = hoist(instructions, new Set(graph.constants), packedSize);
-  const always = attachEpilogues(packBeforeLoops(rest, packedSize));
+  const always = attachEpilogues(packBeforeLoops(rest, packedSize), overMatrix);
 
   const rendered = new Map<object, RenderedKernel>();
   const bodies = new Map<string, number>();

@@ -24,6 +24,8 @@ const lanes = 32;
 const stagedTerms = 8;
 /** Results that are accumulated side by side when a reduction runs across memory. */
 const strip = 64;
+/** How many positions of the outer loop keep the threads busy. */
+const enoughPieces = 64;
 /** Work, in elements times cost, that is worth waking a thread for. */
 const threadWork = 16384;
 
@@ -32,18 +34,21 @@ export function renderKernel(kernel: Kernel): RenderedKernel {
   return new Renderer(kernel).render();
 }
 
-/** The same for a kernel that runs over parts of an operation's result: its range is everything but the last axis. */
+/**
+ * The same for a kernel that runs over parts of an operation's result: its range is everything but the last axis, of which
+ * the first two parameters are begin and end.
+ */
 export function renderEpilogue(kernel: Kernel): RenderedKernel {
-  return new Renderer(kernel, Number.POSITIVE_INFINITY).render();
+  return new Renderer(kernel).renderWindow();
 }
 
 class Renderer {
   private readonly kernel: Kernel;
-  /** How many positions of the outer loop keep the threads busy. */
-  private readonly enoughPieces: number;
   /** Those that are being rendered. */
   private stores: readonly Store[];
   private readonly params: number[] = [];
+  /** The first parameters, which the caller changes. */
+  private window = 0;
   private readonly variables: LoopVar[] = [];
   private readonly lines: string[] = [];
   private indent = 1;
@@ -55,9 +60,8 @@ class Renderer {
   /** What a store writes for a value of a 16-bit dtype, where that is known without going through the value. */
   private readonly stored = new Map<string, string>();
 
-  constructor(kernel: Kernel, enoughPieces = 64) {
+  constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.enoughPieces = enoughPieces;
     this.stores = kernel.stores;
   }
 
@@ -81,7 +85,7 @@ class Renderer {
       this.position(tops);
       this.close();
     } else {
-      const outer = outerAxes(axes, this.enoughPieces);
+      const outer = outerAxes(axes, enoughPieces);
       range = outer.reduce((n, v) => n * v.size, 1);
       this.open("for (int64_t q = begin; q < end; ++q) {");
       this.decompose("q", outer);
@@ -95,6 +99,27 @@ class Renderer {
       params: this.params,
       range,
       grain: Math.max(1, Math.ceil(threadWork / perPosition)),
+    };
+  }
+
+  renderWindow(): RenderedKernel {
+    const { axes } = this.kernel;
+    const [outer, last] = [axes.slice(0, -1), axes[axes.length - 1]];
+    const range = outer.reduce((n, v) => n * v.size, 1);
+    this.window = this.params.push(0, last.size);
+    this.open("for (int64_t q = begin; q < end; ++q) {");
+    this.decompose("q", outer);
+    const v = this.variable(last);
+    this.vectorHint([]);
+    this.open(`for (int64_t ${v} = p0; ${v} < p1; ++${v}) {`);
+    this.position([]);
+    this.close();
+    this.close();
+    return {
+      body: [...this.prologue(), ...this.lines].join("\n"),
+      params: this.params,
+      range,
+      grain: Math.max(1, Math.ceil(threadWork / (last.size * costPerElement(this.stores, [])))),
     };
   }
 
@@ -470,7 +495,7 @@ class Renderer {
   /** Small numbers are part of a kernel's form, others are its parameters. */
   private int(n: number): string {
     if (n >= -1 && n <= 2) return `${n}`;
-    let at = this.params.indexOf(n);
+    let at = this.params.indexOf(n, this.window);
     if (at < 0) at = this.params.push(n) - 1;
     return `p${at}`;
   }

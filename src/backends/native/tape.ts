@@ -1,4 +1,3 @@
-import { unitOf } from "../../compiler/epilogue.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import type { MemoryPlan } from "../../compiler/plan.ts";
 import { byteSize } from "../../core/dtype.ts";
@@ -93,8 +92,7 @@ export function writeTape(instructions: readonly Instruction[], plan: MemoryPlan
             return [slot, offset + instruction.offsets[i] * byteSize(b.dtype)];
           });
           const { epilogue } = instruction;
-          if (epilogue)
-            out.push(OP_THEN, unitOf(instruction, epilogue.kernel) as number, ...kernel(instruction, epilogue.buffers));
+          if (epilogue) out.push(OP_THEN, ...kernel(instruction, epilogue.buffers));
           else out.push(OP);
           out.push(addresses.op(instruction.name), instruction.buffers.length, ...at);
           out.push(instruction.params.length, ...instruction.params);

@@ -1,5 +1,5 @@
 import { factsOf } from "../../compiler/cost.ts";
-import { attachEpilogues } from "../../compiler/epilogue.ts";
+import { attachEpilogues, isInOrder } from "../../compiler/epilogue.ts";
 import { hoist } from "../../compiler/hoist.ts";
 import type { Buffer, Instruction } from "../../compiler/instruction.ts";
 import { planMemory } from "../../compiler/plan.ts";
@@ -16,7 +16,6 @@ import { bindingCount, limitBindings } from "./bindings.ts";
 import type { Device } from "./device.ts";
 import { type Home, Launch } from "./launch.ts";
 import { copyDispatch } from "./ops/copy.ts";
-import { isInOrder } from "./ops/finish.ts";
 import { expandOperations, isProduct, operationDispatch } from "./ops/index.ts";
 import { readHalves } from "./read-halves.ts";
 import { splitReductions } from "./split-reductions.ts";
@@ -37,7 +36,7 @@ export function compileProgram(graph: Graph, device: Device): Executable<GpuArra
   const { instructions, outputs } = schedule(simplify(graph), limits);
   const { once, always: rest } = hoist(readHalves(instructions), new Set(graph.constants), () => 0);
   const always = attachEpilogues(rest, (op, { kernel, buffers }) => {
-    return isProduct(op) && isInOrder(kernel) && limits.canBind([...op.buffers, ...buffers]);
+    return isProduct(op) && isInOrder(kernel) && limits.canBind([...op.buffers, ...buffers]) ? kernel : null;
   });
 
   const dispatchOf = (i: Instruction): Dispatch | null => {

@@ -6,7 +6,7 @@
 #include "real.h"
 
 /* Rows of the source: those of `channels` channels, `channel_step` apart. With pairs (real.h), the first `partners` of
- * them are joined with the rows `partner_step` further on, the others with zeros. */
+ * them are joined with the rows `partner_step` further on, the others with zeros. Each makes STEPS channels of the box. */
 struct box_source {
   const real *from;
   int64_t channels, channel_step, partners, partner_step;
@@ -29,24 +29,27 @@ INLINE vec load_spaced(const real *from, int64_t step) {
   return step == 1 ? load(from) : SHUFFLE(load(from), load(from + LANES), EVERY, 2);
 }
 
-/* `room` elements may be read from `from` on. */
+/* Writes step `number` of those that the elements of a row make. `room` elements may be read from `from` on. */
 INLINE void copy_row(real *to, const real *from, const real *partner, const struct box_row *row, const int64_t step,
-                     int64_t room) {
+                     int64_t room, int number) {
   for (int64_t u = 0; u < row->begin; u += LANES) store(to + u, (vec){0});
   int64_t u = row->begin, at = row->first + step * u;
   if (step <= 2) {
     for (; u < row->end && at + step * LANES <= room; u += LANES, at += step * LANES) {
       vec second = partner ? load_spaced(partner + at, step) : (vec){0};
-      store(to + u, step_of_vectors(load_spaced(from + at, step), second));
+      store(to + u, b_steps(load_spaced(from + at, step), second, number));
     }
   }
-  for (; u < row->end; u++, at += step) to[u] = step_of(from + at, partner ? partner + at : NULL);
+  for (; u < row->end; u++, at += step) {
+    if (STEPS > 1) to[u] = b_steps(splat(from[at]), (vec){0}, number)[0];
+    else to[u] = step_of(from + at, partner ? partner + at : NULL);
+  }
   for (u = row->end; u < row->count; u += LANES) store(to + u, (vec){0});
 }
 
-/* One phase of one channel; `partner` is NULL or the channel that is joined with it. */
+/* One phase of one channel and step; `partner` is NULL or the channel that is joined with it. */
 static void fill_plane(real *plane, const real *from, const real *partner, const struct conv_plan *plan,
-                       const struct conv_box *box, const int64_t first[3]) {
+                       const struct conv_box *box, const int64_t first[3], int number) {
   const int64_t *size = plan->source_size;
   const struct box_row columns = find_row(first[2], plan->step[2], size[2], box->extent[2]);
   for (int64_t z = 0; z < box->extent[0]; z++) {
@@ -60,9 +63,9 @@ static void fill_plane(real *plane, const real *from, const real *partner, const
       }
       int64_t at = (iz * size[1] + iy) * size[2], room = plan->source_volume - at;
       const real *second = partner ? partner + at : NULL;
-      if (columns.step == 1) copy_row(row, from + at, second, &columns, 1, room);
-      else if (columns.step == 2) copy_row(row, from + at, second, &columns, 2, room);
-      else copy_row(row, from + at, second, &columns, columns.step, room);
+      if (columns.step == 1) copy_row(row, from + at, second, &columns, 1, room, number);
+      else if (columns.step == 2) copy_row(row, from + at, second, &columns, 2, room, number);
+      else copy_row(row, from + at, second, &columns, columns.step, room, number);
     }
   }
 }
@@ -70,8 +73,9 @@ static void fill_plane(real *plane, const real *from, const real *partner, const
 /* All channels of a source; a vector beyond the end of the box may be overwritten. */
 HOT void fill_box(real *to, const struct box_source *source, const struct conv_plan *plan,
                   const struct conv_box *box) {
-  const real *from = source->from;
-  for (int64_t c = 0; c < source->channels; c++, from += source->channel_step, to += box->channel) {
+  for (int64_t step = 0; step < source->channels * STEPS; step++, to += box->channel) {
+    int64_t c = step / STEPS;
+    const real *from = source->from + c * source->channel_step;
     const real *partner = c < source->partners ? from + source->partner_step : NULL;
     real *plane = to;
     for (int64_t z = 0; z < plan->residues[0]; z++) {
@@ -80,7 +84,7 @@ HOT void fill_box(real *to, const struct box_source *source, const struct conv_p
           const int64_t residue[3] = {plan->residue[0][z], plan->residue[1][y], plan->residue[2][x]};
           int64_t first[3];
           for (int d = 0; d < 3; d++) first[d] = plan->step[d] * box->lo[d] + residue[d] - plan->origin[d];
-          fill_plane(plane, from, partner, plan, box, first);
+          fill_plane(plane, from, partner, plan, box, first, (int)(step % STEPS));
         }
       }
     }

@@ -28,6 +28,7 @@ struct channels {
   const real *x, *w, *y;
   real *to;
   real *sums; /* [block][split][tap][lane] */
+  const struct mnb_epilogue *epilogue;
 };
 
 static int64_t padded_bytes(const struct channels *p) { return p->rows * p->pitch * LANES * (int64_t)sizeof(real); }
@@ -166,15 +167,21 @@ static struct map map_of(const struct channels *p, int64_t task, int thread, int
   return m;
 }
 
-static void channels_gather_task(const struct channels *p, int64_t task, int thread, int flip) {
+/* Returns the maps it has written. */
+static struct map channels_gather_task(const struct channels *p, int64_t task, int thread, int flip) {
   struct map m = map_of(p, task, thread, flip);
   transpose_in(m.padded + (p->pad[0] * p->pitch + p->pad[1]) * LANES, p->pitch, p->x + m.from * map_elements(p->in),
                p->in, m.lanes);
   gather_map(p, m.dense, m.padded, m.taps);
   transpose_out(p->to + m.to * map_elements(p->out), m.dense, p->out[1], p->out, m.lanes);
+  return m;
 }
 
-static void channels_forward_task(void *ctx, int64_t task, int thread) { channels_gather_task(ctx, task, thread, 0); }
+static void channels_forward_task(void *ctx, int64_t task, int thread) {
+  const struct channels *p = ctx;
+  struct map m = channels_gather_task(p, task, thread, 0);
+  if (p->epilogue) mnb_finish(p->epilogue, m.to, m.lanes, 0, map_elements(p->out));
+}
 static void channels_turned_task(void *ctx, int64_t task, int thread) { channels_gather_task(ctx, task, thread, 1); }
 
 static void channels_scatter_task(void *ctx, int64_t task, int thread) {
@@ -233,6 +240,7 @@ COLD static int channels_forward(const struct conv_shape *shape, const real *x, 
   p.x = x;
   p.w = w;
   p.to = y;
+  p.epilogue = mnb_take_epilogue();
   if (mnb_scratch_reserve(map_scratch_bytes(&p)) == 0) mnb_parallel(p.n * p.blocks, channels_forward_task, &p);
   return 1;
 }

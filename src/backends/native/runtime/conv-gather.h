@@ -126,7 +126,7 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
   int64_t step = plan->part[part].out_step[2];
   const int64_t *offset = g->offsets + place.tables;
   const real *weights = g->packed + group * packed_rows(g) * plan->volume * plan->steps + place.packed;
-  if (STEP == 1 && plan->rows == 1 && g->indexed && slices == 1) {
+  if (!PAIRED && plan->rows == 1 && g->indexed && slices == 1) {
     gather_thin(list, base, offset, weights, row_class(1), depth, out, step);
     return;
   }
@@ -154,16 +154,15 @@ static void gather_chunk(const struct gather *g, const struct columns *list, con
   }
 }
 
-/* After a task: its rows are complete, unless other bands of them are not. */
-static void finish_task(const struct gather *g, int64_t task, int64_t first, int64_t images, int64_t group0,
-                        int64_t group1, int64_t row0, int64_t row1) {
-  if (g->bands > 1 && atomic_fetch_add(&g->bands_done[task / g->bands], 1) + 1 < g->bands) return;
-  const struct conv_plan *plan = g->plan;
-  for (int64_t image = first; image < first + images; image++) {
-    for (int64_t group = group0; group < group1; group++) {
-      mnb_finish_rows(g->epilogue, (image * plan->groups + group) * plan->rows + row0, row1 - row0);
-    }
-  }
+/* The epilogue over what a task has computed. Sooner, after each chunk, it would wait for stores that are still on their
+ * way, which the products of the next chunk otherwise hide. Only the first dimension of several positions is cut into
+ * bands, so those of a band follow each other. */
+static void finish_band(const struct gather *g, int64_t image, int64_t group, int64_t row0, int64_t row1,
+                        const int64_t lo[3], const int64_t hi[3]) {
+  const int64_t *size = g->plan->out_size;
+  int64_t begin = (lo[0] * size[1] + lo[1]) * size[2] + lo[2];
+  int64_t end = ((hi[0] - 1) * size[1] + hi[1] - 1) * size[2] + hi[2];
+  finish_positions(g, image, group, row0, row1 - row0, begin, end - begin);
 }
 
 /* Scratch of a task before its boxes. */
@@ -210,7 +209,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       for (int64_t i = 0; i < images; i++) {
         struct box_source source = {
             .from = g->source + (first + i) * image_volume + group * plan->channels * plan->source_volume,
-            .channels = plan->steps, .channel_step = STEP * plan->source_volume,
+            .channels = plan->steps / STEPS, .channel_step = STEP * plan->source_volume,
             .partners = plan->channels / STEP, .partner_step = plan->source_volume};
         fill_box(boxes + ((group - group0) * images + i) * g->box_elements, &source, plan, &box);
       }
@@ -231,7 +230,7 @@ static void gather_task(void *ctx, int64_t task, int thread) {
     if (empty) continue;
     if (g->turned) {
       for (int64_t group = group0; group < group1; group++) {
-        turned_rows(g, &range, base + (group - group0) * group_from, group,
+        turned_rows(g, &range, base + (group - group0) * group_from, first, group,
                     g->out + (first * plan->groups + group) * plan->rows * plan->out_volume, row0, row1, panels);
       }
       continue;
@@ -246,7 +245,10 @@ static void gather_task(void *ctx, int64_t task, int thread) {
       }
     }
   }
-  if (g->epilogue) finish_task(g, task, first, images, group0, group1, row0, row1);
+  if (!g->epilogue || g->turned) return;
+  for (int64_t image = first; image < first + images; image++) {
+    for (int64_t group = group0; group < group1; group++) finish_band(g, image, group, row0, row1, lo, hi);
+  }
 }
 
 /* ---- set-up ---- */

@@ -10,10 +10,10 @@ static int64_t packed_elements(const struct gather *g) {
   return g->plan->groups * packed_rows(g) * g->plan->steps * g->plan->volume + LANES;
 }
 
-/* Settles which way is taken. Pairs of channels have to be made in a box (real.h). */
+/* Settles which way is taken. Pairs have to be made in a box (real.h). */
 COLD static void choose_roles(struct gather *g, struct conv_plan *plan) {
   plan->steps = steps_of(plan->channels);
-  if (STEP > 1) plan->reachable = plan->in_place = 0;
+  if (PAIRED) plan->reachable = plan->in_place = 0;
   g->plan = plan;
   g->turned = turning_pays(plan);
   if (g->turned) plan->in_place = plan->reachable;
@@ -30,8 +30,7 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   choose_roles(&g, plan);
   choose_gather(&g);
   int64_t depth = plan->steps * plan->volume, own = packed ? 0 : packed_elements(&g);
-  int64_t blocks = g.image_blocks * g.group_blocks * g.row_blocks;
-  int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t) + blocks * (int64_t)sizeof(int), MNB_ALIGN);
+  int64_t table_bytes = mnb_round_up(2 * depth * (int64_t)sizeof(int64_t), MNB_ALIGN);
   int64_t *tables = mnb_shared(table_bytes + own * (int64_t)sizeof(real));
   int64_t groups = mnb_ceil_div(plan->groups, g.group_blocks);
   int64_t elements = work_elements(&g) +
@@ -40,7 +39,6 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
   if (mnb_scratch_reserve(elements * (int64_t)sizeof(real) + (int64_t)sizeof(struct columns) + MNB_ALIGN) != 0) return;
   g.offsets = tables;
   g.weight_index = tables + depth;
-  g.bands_done = (_Atomic int *)(tables + 2 * depth);
   if (!packed) g.packed = (real *)((char *)tables + table_bytes);
   index_weights(&g);
   if (weights) mnb_parallel(plan->groups * mnb_ceil_div(plan->rows, panel_rows(&g)), pack_weights_task, &g);
@@ -51,18 +49,14 @@ COLD static void run_gather(struct conv_plan *plan, const real *source, const re
     clear(out, plan->n * plan->out_volume * plan->groups * plan->rows);
     break;
   }
-  g.epilogue = mnb_current_epilogue();
-  if (g.epilogue) {
-    g.epilogue->done = 1;
-    memset((void *)g.bands_done, 0, (size_t)blocks * sizeof(int));
-  }
-  mnb_parallel(blocks * g.bands, gather_task, &g);
+  g.epilogue = mnb_take_epilogue();
+  mnb_parallel(g.image_blocks * g.group_blocks * g.row_blocks * g.bands, gather_task, &g);
 }
 
-/* Few rows, or no pair of channels: rounding would cost more than it saves. */
+/* Few rows, or few channels: rounding would cost more than it saves. */
 enum { THIN_ROWS = 8 };
 static int too_thin_for_pairs(int64_t rows, int64_t channels, int64_t groups) {
-  return STEP > 1 && (rows < THIN_ROWS * groups || channels < 2 * groups);
+  return PAIRED && (rows < THIN_ROWS * groups || channels < 2 * groups);
 }
 #ifdef PAIRS
 mnb_op mnb_conv_f32, mnb_conv_input_grad_f32;
@@ -80,7 +74,7 @@ COLD void OP_NAME(conv)(void *const *buf, const int64_t *p) {
     PLAIN(conv)(buf, p);
     return;
   }
-  if (STEP == 1 && channels_forward(&shape, buf[0], buf[1], buf[2])) return;
+  if (!PAIRED && channels_forward(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_forward(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], NULL, buf[2]);
   conv_plan_free(&plan);
@@ -92,7 +86,7 @@ COLD int64_t OP_NAME(conv_packed_elements)(const int64_t *p) {
   struct conv_plan plan;
   struct channels channels;
   conv_read_shape(&shape, p);
-  if (too_thin_for_pairs(shape.o, shape.c, shape.groups) || (STEP == 1 && read_channels(&channels, &shape))) return 0;
+  if (too_thin_for_pairs(shape.o, shape.c, shape.groups) || (!PAIRED && read_channels(&channels, &shape))) return 0;
   if (shape.o == shape.groups || conv_plan_forward(&plan, &shape) != 0) return 0;
   struct gather g = {0};
   choose_roles(&g, &plan);
@@ -130,7 +124,7 @@ COLD void OP_NAME(conv_input_grad)(void *const *buf, const int64_t *p) {
     PLAIN(conv_input_grad)(buf, p);
     return;
   }
-  if (STEP == 1 && channels_input_grad(&shape, buf[0], buf[1], buf[2])) return;
+  if (!PAIRED && channels_input_grad(&shape, buf[0], buf[1], buf[2])) return;
   if (conv_plan_input_grad(&plan, &shape) != 0) return;
   run_gather(&plan, buf[0], buf[1], NULL, buf[2]);
   conv_plan_free(&plan);

@@ -88,9 +88,9 @@ static void turned_panel(const struct gather *g, const struct places *list, cons
   }
 }
 
-/* Rows [row0, row1) of one group at all positions of the range. */
-static void turned_rows(const struct gather *g, const struct column_range *range, const real *base, int64_t group,
-                        real *out, int64_t row0, int64_t row1, real *sums) {
+/* Rows [row0, row1) of one group at all positions of the range, whose first image has the number `image`. */
+static void turned_rows(const struct gather *g, const struct column_range *range, const real *base, int64_t image,
+                        int64_t group, real *out, int64_t row0, int64_t row1, real *sums) {
   const struct conv_plan *plan = g->plan;
   const int64_t *origin = range->part->out_origin;
   int64_t depth = plan->volume * plan->steps;
@@ -98,13 +98,15 @@ static void turned_rows(const struct gather *g, const struct column_range *range
   struct places list;
   struct cursor at = {0, {range->lo[0], range->lo[1], range->lo[2]}};
   while (at.image < range->images) {
-    real *to = out + at.image * range->image_to;
-    to += ((at.j[0] + origin[0]) * plan->out_size[1] + at.j[1] + origin[1]) * plan->out_size[2] + at.j[2] + origin[2];
+    int64_t in_range = at.image, position = (at.j[0] + origin[0]) * plan->out_size[1] + at.j[1] + origin[1];
+    position = position * plan->out_size[2] + at.j[2] + origin[2];
+    real *to = out + in_range * range->image_to + position;
     list_places(&list, &at, range);
     for (int64_t row = row0; row < row1; row += TILE_COLS) {
       int rows = (int)mnb_min(TILE_COLS, row1 - row);
       turned_panel(g, &list, base, depth, weights, row, rows > LANES ? INDEXED_STRIDED : INDEXED_NARROW, sums);
       store_turned(sums, to + row * plan->out_volume, plan->out_volume, list.count, rows);
+      if (g->epilogue) finish_positions(g, image + in_range, group, row, rows, position, list.count);
     }
   }
 }

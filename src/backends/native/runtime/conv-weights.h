@@ -5,8 +5,6 @@
 #include "conv-plan.h"
 #include "gemm.h"
 
-#include <stdatomic.h>
-
 struct gather {
   const struct conv_plan *plan;
   const real *source, *source_end, *weights;
@@ -20,9 +18,14 @@ struct gather {
   real *packed;                    /* [group][part][slice][tile][step][row] */
   int64_t box_elements;            /* of one group and image */
   int64_t reach;                   /* the largest offset */
-  struct mnb_epilogue *epilogue;
-  _Atomic int *bands_done;         /* per task grid without bands */
+  const struct mnb_epilogue *epilogue;
 };
+
+/* `count` positions from `position` on of `rows` rows of one group and image are complete. */
+static void finish_positions(const struct gather *g, int64_t image, int64_t group, int64_t row, int64_t rows,
+                             int64_t position, int64_t count) {
+  mnb_finish(g->epilogue, (image * g->plan->groups + group) * g->plan->rows + row, rows, position, count);
+}
 
 static int64_t slices_of(const struct gather *g, int64_t depth) { return mnb_ceil_div(depth, g->depth_slice); }
 
@@ -42,16 +45,18 @@ COLD static struct part_place place_of_part(const struct gather *g, int64_t part
   return place;
 }
 
-/* One step of a panel of weights, rows `pitch` apart; its partner lies `partner` further on, if that is not 0. */
-INLINE void pack_step(real *to, int64_t pitch, int width, const real *from, int64_t partner, int64_t row_step, int rows) {
-  if (STEP == 1) {
+/* One step of a panel of weights, rows `pitch` apart; its partner lies `partner` further on, if that is not 0. It is step
+ * `number` of those that its sources make. */
+INLINE void pack_step(real *to, int64_t pitch, int width, const real *from, int64_t partner, int64_t row_step, int rows,
+                      int number) {
+  if (!PAIRED) {
     for (int r = 0; r < width; r++) to[r * pitch] = r < rows ? from[r * row_step] : 0;
     return;
   }
   real first[TILE_COLS] = {0}, second[TILE_COLS] = {0}, steps[TILE_COLS];
   for (int r = 0; r < rows; r++) first[r] = from[r * row_step];
   if (partner) for (int r = 0; r < rows; r++) second[r] = from[r * row_step + partner];
-  for (int l = 0; l < width; l += LANES) store(steps + l, step_of_rows(first + l, second + l));
+  for (int l = 0; l < width; l += LANES) store(steps + l, a_steps(load(first + l), load(second + l), number));
   for (int r = 0; r < width; r++) to[r * pitch] = steps[r];
 }
 
@@ -71,16 +76,19 @@ static void pack_weights_task(void *ctx, int64_t task, int thread) {
     for (int64_t slice = 0; slice < slices; slice++) {
       int64_t k0 = mnb_split(depth, slices, slice), k1 = mnb_split(depth, slices, slice + 1);
       real *panel = to + k0 * packed_rows(g) + row * (k1 - k0);
-      if (depth == all_depth && plan->channel_step == plan->volume && (STEP == 1 || plan->volume == 1)) {
-        int64_t source = k0 * STEP; /* forward: the weights as they lie */
-        int64_t sources = mnb_min((k1 - k0) * STEP, plan->channels * plan->volume - source);
+      int neighbours = !PAIRED || (plan->volume == 1 && k0 % STEPS == 0 && k1 % STEPS == 0);
+      if (depth == all_depth && plan->channel_step == plan->volume && neighbours) {
+        int64_t source = k0 / STEPS * STEP; /* forward: the weights as they lie */
+        int64_t sources = mnb_min((k1 - k0) / STEPS * STEP, plan->channels * plan->volume - source);
         if (g->turned) pack_b(panel, from + source, plan->row_step, 1, rows, sources);
         else pack_a(panel, width, from + source, plan->row_step, 1, rows, sources);
         continue;
       }
       for (int64_t k = k0; k < k1; k++, panel += step_pitch(width)) {
-        int alone = STEP == 1 || k / plan->part[p].taps * STEP + 1 == plan->channels;
-        pack_step(panel, row_pitch(k1 - k0), width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows);
+        int64_t step = k / plan->part[p].taps;
+        int alone = STEP == 1 || step * STEP + 1 == plan->channels;
+        pack_step(panel, row_pitch(k1 - k0), width, from + index[k], alone ? 0 : plan->channel_step, plan->row_step, rows,
+                  (int)(step % STEPS));
       }
     }
     to += depth * packed_rows(g);
@@ -94,7 +102,7 @@ COLD static void index_weights(struct gather *g) {
   for (int64_t p = 0; p < plan->parts; p++) {
     const struct conv_part *part = &plan->part[p];
     for (int64_t c = 0; c < plan->steps; c++) {
-      for (int64_t t = 0; t < part->taps; t++) *index++ = c * STEP * plan->channel_step + part->tap[t];
+      for (int64_t t = 0; t < part->taps; t++) *index++ = c / STEPS * STEP * plan->channel_step + part->tap[t];
     }
     conv_tap_offsets(offset, plan, part, &g->box);
     for (int64_t k = 0; k < part->taps * plan->steps; k++) g->reach = mnb_max(g->reach, *offset++);

@@ -11,7 +11,7 @@ enum {
 
 static int is_small(const struct batch *batch) {
   const struct gemm *g = &batch->first;
-  int wide = STEP == 1 && batch->count >= 2 * mnb_threads(); /* the result may not depend on the threads */
+  int wide = !PAIRED && batch->count >= 2 * mnb_threads(); /* the result may not depend on the threads */
   if (wide && g->n <= NARROW_COLS) return 1; /* packed rows would meet too few columns */
   return g->m == 1 || g->n == 1 || g->m * g->n * g->k <= (wide ? DIRECT_BATCH_PRODUCTS : DIRECT_PRODUCTS);
 }
@@ -113,6 +113,7 @@ static void direct_block(const struct gemm *g, int64_t i0, int64_t i1, int64_t j
       }
     }
   }
+  if (g->epilogue) finish_block(g, i0, i1 - i0, j0, j1);
 }
 
 static void vector_task(void *ctx, int64_t task, int thread) {
@@ -123,6 +124,9 @@ static void vector_task(void *ctx, int64_t task, int thread) {
   int64_t begin = mnb_split(groups, batch->row_blocks, block) * COLUMN_VECTORS * LANES;
   int64_t end = mnb_min(g.m, mnb_split(groups, batch->row_blocks, block + 1) * COLUMN_VECTORS * LANES);
   product_with_vector(&g, begin, end);
+  if (!g.epilogue) return;
+  if (batch->turned) mnb_finish(g.epilogue, task / batch->row_blocks, 1, begin, end - begin);
+  else finish_block(&g, begin, end - begin, 0, 1);
 }
 
 static void direct_task(void *ctx, int64_t task, int thread) {
@@ -161,7 +165,8 @@ COLD static void vector_products(struct batch *batch) {
   struct gemm *g = &batch->first;
   int64_t transposed_dims[3 * MAX_BATCH_RANK];
   if (g->n != 1) { /* C^T = B^T A^T has one column */
-    *g = (struct gemm){g->n, 1, g->k, g->b, g->a, g->b_col, g->b_row, g->a_col, g->a_row, g->c};
+    *g = (struct gemm){g->n, 1, g->k, g->b, g->a, g->b_col, g->b_row, g->a_col, g->a_row, g->c, 0, g->epilogue};
+    batch->turned = 1;
     for (int64_t d = 0; d < 3 * batch->rank; d++) {
       transposed_dims[d] = batch->dims[d % 3 == 0 ? d : d % 3 == 1 ? d + 1 : d - 1];
     }
@@ -178,6 +183,7 @@ static int small_product(struct batch *batch, void *const *buf, const int64_t *p
   (void)buf;
   (void)p;
   if (!is_small(batch)) return 0;
+  batch->first.epilogue = mnb_take_epilogue();
   if (batch->first.m == 1 || batch->first.n == 1) vector_products(batch);
   else direct_products(batch);
   return 1;

@@ -18,7 +18,8 @@ enum {
   TASK_PRODUCTS = 1 << 16, /* work worth a task */
   SHARED_ROWS = 8184,      /* rows of A and columns of B packed at a time */
   SHARED_COLS = 8192,
-  PANELS_PER_SWEEP = 4     /* panels of B packed side by side */
+  PANELS_PER_SWEEP = 4,    /* panels of B packed side by side */
+  FINISHED_TOGETHER = 8    /* panels of C that an epilogue takes at a time */
 };
 
 struct gemm {
@@ -26,7 +27,14 @@ struct gemm {
   const real *a, *b;
   int64_t a_row, a_col, b_row, b_col; /* strides in elements */
   real *c;
+  int64_t row;                        /* of the whole result: the first row of C */
+  const struct mnb_epilogue *epilogue;
 };
+
+/* Columns [j, end) of `rows` rows are complete. */
+static void finish_block(const struct gemm *g, int64_t i, int64_t rows, int64_t j, int64_t end) {
+  mnb_finish(g->epilogue, g->row + i, rows, j, end - j);
+}
 
 /* Steps of K per slice: a panel of B takes half of L1. A tile of 16 lanes takes so many multiplications a step that L2
  * keeps up with it, so there a panel may take a share of L2, and longer slices pass over C less often. */
@@ -76,8 +84,8 @@ static void pack_b_task(const struct blocked *s, int64_t task) {
       for (int64_t k = 0; k < s->sources; k += STEP) {
         int64_t sources = mnb_min(STEP, s->sources - k);
         for (int p = 0; p < PANELS_PER_SWEEP; p++) {
-          pack_rows(to + (p * s->depth + k / STEP) * TILE_COLS, TILE_COLS, from + k * g->b_row + p * TILE_COLS, g->b_row,
-                    TILE_COLS, sources);
+          real *panel_to = to + (p * s->depth + k / STEP * STEPS) * TILE_COLS;
+          pack_rows(panel_to, TILE_COLS, from + k * g->b_row + p * TILE_COLS, g->b_row, TILE_COLS, sources);
         }
       }
       panel += PANELS_PER_SWEEP;
@@ -106,6 +114,7 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
   int64_t j_begin = mnb_split(panels, s->col_blocks, col) * TILE_COLS;
   int64_t j_end = mnb_min(s->cols, mnb_split(panels, s->col_blocks, col + 1) * TILE_COLS);
   struct tile t = {.depth = s->depth, .b_step = TILE_COLS, .c_step = g->n, .accumulate = s->k0 > 0};
+  int64_t unfinished = j_begin;
   for (int64_t j = j_begin; j < j_end; j += TILE_COLS) {
     t.b[0] = s->b_panels + j * s->depth;
     for (int64_t i = i_begin; i < i_end; i += TILE_ROWS) {
@@ -118,6 +127,11 @@ static void blocked_task(void *ctx, int64_t task, int thread) {
       if (cols > LANES) run_tile(&t, PACKED_STRIDED, (int)mnb_min(TILE_ROWS, s->rows - i), cols);
       else run_tile(&t, PACKED_NARROW, (int)mnb_min(TILE_ROWS, s->rows - i), cols);
     }
+    int64_t end = mnb_min(j + TILE_COLS, j_end);
+    if (!g->epilogue || s->k0 + s->sources < g->k || (end < j_end && end - unfinished < FINISHED_TOGETHER * TILE_COLS))
+      continue;
+    finish_block(g, s->i0 + i_begin, i_end - i_begin, s->j0 + unfinished, s->j0 + end);
+    unfinished = end;
   }
 }
 
@@ -142,10 +156,21 @@ COLD static void run_blocks(struct blocked *s) {
 /* Columns of B in whole panels. */
 static int64_t panel_cols(int64_t n) { return mnb_round_up(n, TILE_COLS); }
 
+static int64_t product_slices(const struct gemm *g) { return mnb_ceil_div(steps_of(g->k), product_depth_block()); }
+
+/* The part of the depth that is slice `slice`; returns its first step. */
+static int64_t cut_slice(struct blocked *s, int64_t slice) {
+  int64_t slices = product_slices(s->g), units = mnb_ceil_div(s->g->k, STEP);
+  int64_t first = mnb_split(units, slices, slice), count = mnb_split(units, slices, slice + 1) - first;
+  s->depth = count * STEPS;
+  s->k0 = first * STEP;
+  s->sources = mnb_min(count * STEP, s->g->k - s->k0);
+  return first * STEPS;
+}
+
 /* With `packed`, all of B was packed earlier (pack_all), and N is at most SHARED_COLS. */
 COLD static void blocked_product(const struct gemm *g, real *packed) {
-  int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
-  int64_t depth = mnb_ceil_div(steps, slices);
+  int64_t slices = product_slices(g), depth = steps_of(mnb_ceil_div(mnb_ceil_div(g->k, STEP), slices) * STEP);
   int64_t a_size = mnb_round_up(mnb_round_up(mnb_min(g->m, SHARED_ROWS), TILE_ROWS) * depth + LANES, MNB_ALIGN);
   int64_t b_size = packed ? 0 : panel_cols(mnb_min(g->n, SHARED_COLS)) * depth;
   real *panels = mnb_shared((a_size + b_size + LANES) * (int64_t)sizeof(real));
@@ -154,10 +179,7 @@ COLD static void blocked_product(const struct gemm *g, real *packed) {
   for (s.j0 = 0; s.j0 < g->n; s.j0 += SHARED_COLS) {
     s.cols = mnb_min(SHARED_COLS, g->n - s.j0);
     for (int64_t slice = 0; slice < slices; slice++) {
-      int64_t first = mnb_split(steps, slices, slice);
-      s.depth = mnb_split(steps, slices, slice + 1) - first;
-      s.k0 = first * STEP;
-      s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
+      int64_t first = cut_slice(&s, slice);
       s.b_tasks = packed ? 0 : mnb_min(mnb_ceil_div(s.cols, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
       if (packed) s.b_panels = packed + first * panel_cols(g->n);
       for (s.i0 = 0; s.i0 < g->m; s.i0 += SHARED_ROWS) {
@@ -179,11 +201,13 @@ struct batch {
   int64_t count, rank;
   const int64_t *dims; /* (size, stride of A, stride of B) * rank */
   int64_t row_blocks, col_blocks;
+  int turned; /* the transposed product is computed, which has a single column */
 };
 
 static struct gemm batch_member(const struct batch *batch, int64_t index) {
   struct gemm g = batch->first;
   g.c += index * g.m * g.n;
+  g.row += index * g.m;
   for (int64_t d = batch->rank - 1; d >= 0; d--) {
     const int64_t *dim = batch->dims + 3 * d;
     g.a += index % dim[0] * dim[1];
@@ -208,6 +232,7 @@ COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
     return;
   }
   if (small_product(&batch, buf, p)) return;
+  g->epilogue = mnb_take_epilogue();
   for (int64_t i = 0; i < batch.count; i++) {
     struct gemm member = batch_member(&batch, i);
     blocked_product(&member, NULL);
@@ -216,21 +241,16 @@ COLD void OP_NAME(gemm)(void *const *buf, const int64_t *p) {
 
 /* All of B in panels, slice after slice: [slice][panel][step][lane]. */
 COLD static void pack_all(const struct gemm *g, real *packed) {
-  int64_t steps = steps_of(g->k), slices = mnb_ceil_div(steps, product_depth_block());
   struct blocked s = {.g = g, .cols = g->n};
   s.b_tasks = mnb_min(mnb_ceil_div(g->n, PANELS_PER_SWEEP * TILE_COLS), 4 * mnb_threads());
-  for (int64_t slice = 0; slice < slices; slice++) {
-    int64_t first = mnb_split(steps, slices, slice);
-    s.depth = mnb_split(steps, slices, slice + 1) - first;
-    s.k0 = first * STEP;
-    s.sources = mnb_min(s.depth * STEP, g->k - s.k0);
-    s.b_panels = packed + first * panel_cols(g->n);
+  for (int64_t slice = 0; slice < product_slices(g); slice++) {
+    s.b_panels = packed + cut_slice(&s, slice) * panel_cols(g->n);
     mnb_parallel(s.b_tasks, pack_task, &s);
   }
 }
 
 static struct gemm read_gemm(const int64_t *p, const real *a, const real *b, real *c) {
-  return (struct gemm){p[0], p[1], p[2], a, b, p[3], p[4], p[5], p[6], c};
+  return (struct gemm){p[0], p[1], p[2], a, b, p[3], p[4], p[5], p[6], c, 0, NULL};
 }
 
 /* How many elements B has once it is packed; 0 if products of this shape do not pack it, or not all at once. */
@@ -250,6 +270,7 @@ COLD void OP_NAME(gemm_pack)(void *const *buf, const int64_t *p) {
 /* buf: A, packed B, C. */
 COLD void OP_NAME(gemm_packed)(void *const *buf, const int64_t *p) {
   struct gemm g = read_gemm(p, buf[0], NULL, buf[2]);
+  g.epilogue = mnb_take_epilogue();
   blocked_product(&g, buf[1]);
 }
 

@@ -47,8 +47,8 @@ int mnb_load(const char *path, int64_t count, uint64_t *out) {
 typedef int64_t mnb_count(const int64_t *p);
 #define PACKED(op, width) op(gemm, width) op(conv, width)
 
-/* Products of less than f32 precision: "medium" is bf16 where the CPU has it; "high" would be three products of bf16,
- * which AVX-512 computes more slowly than one of f32. */
+/* Products of less than f32 precision: "medium" is bf16 where the CPU has it; "high" is six products of bf16, which only
+ * AMX computes faster than one of f32. */
 #define DECLARE(name) mnb_op mnb_##name;
 #define DECLARE_COUNT(name, width) mnb_count mnb_##name##_packed_elements_##width;
 ALL_OPS(DECLARE)
@@ -96,8 +96,12 @@ static mnb_count *find_count(const struct named_count *table, const char *name) 
 #define DECLARE_AMX(name) mnb_op mnb_##name##_amx;
 PACKED_PRODUCTS(DECLARE_AMX, f32)
 PACKED(DECLARE_COUNT, f32_amx)
-#define AMX_ENTRY(name) {#name "_medium", mnb_##name##_amx},
-#define AMX_COUNT(name, width) {#name "_f32_medium", mnb_##name##_packed_elements_f32_amx},
+#define DECLARE_TERMS(name) mnb_op mnb_##name##_terms;
+PACKED_PRODUCTS(DECLARE_TERMS, f32)
+PACKED(DECLARE_COUNT, f32_terms)
+#define AMX_ENTRY(name) {#name "_medium", mnb_##name##_amx}, {#name "_high", mnb_##name##_terms},
+#define AMX_COUNT(name, width) {#name "_f32_medium", mnb_##name##_packed_elements_f32_amx}, \
+  {#name "_f32_high", mnb_##name##_packed_elements_f32_terms},
 static const struct named_op amx_ops[] = {PACKED_PRODUCTS(AMX_ENTRY, f32) {NULL, NULL}};
 static const struct named_count amx_counts[] = {PACKED(AMX_COUNT, f32) {NULL, NULL}};
 

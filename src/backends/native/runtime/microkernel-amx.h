@@ -24,23 +24,24 @@ INLINE void multiply_steps(const real *a, int64_t a_step, const real *b, int64_t
   if (!narrow) amx_multiply_add(3, 5, 7);
 }
 
-#define EACH_SUM(op)                                                                    \
-  op(0, t->c[0]);                                                                       \
-  if (!narrow) op(1, t->c[1]);                                                          \
-  if (rows > AMX_ROWS) op(2, t->c[0] + AMX_ROWS * t->c_step);                           \
-  if (rows > AMX_ROWS && !narrow) op(3, t->c[1] + AMX_ROWS * t->c_step);
-#define CLEAR_SUM(r, at) amx_zero(r)
-#define LOAD_SUM(r, at) amx_load(r, at, c_bytes)
-#define STORE_SUM(r, at) amx_store(r, at, c_bytes)
+/* Applies op to each register of sums and its place in a matrix. */
+#define EACH_SUM(op, left, right, pitch)                                      \
+  op(0, left, (pitch) * size);                                                \
+  if (!narrow) op(1, right, (pitch) * size);                                  \
+  if (rows > AMX_ROWS) op(2, (left) + AMX_ROWS * (pitch), (pitch) * size);    \
+  if (rows > AMX_ROWS && !narrow) op(3, (right) + AMX_ROWS * (pitch), (pitch) * size);
+#define CLEAR_SUM(r, at, bytes) amx_zero(r)
 
 INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
   const int narrow = kind == PACKED_NARROW;
-  const int64_t c_bytes = t->c_step * (int64_t)sizeof(real), depth = t->depth, whole = depth / AMX_ROWS * AMX_ROWS;
+  const int64_t size = sizeof(real), depth = t->depth, whole = depth / AMX_ROWS * AMX_ROWS;
+  /* Each term that is added to a large sum is rounded with it, and there are many: a slice has a sum of its own. */
+  const int aside = STEPS > 1 && t->accumulate;
   amx_configure(&amx_all_whole); /* by each tile, since other code of the process may have its own */
-  if (t->accumulate) {
-    EACH_SUM(LOAD_SUM)
+  if (t->accumulate && !aside) {
+    EACH_SUM(amx_load, t->c[0], t->c[1], t->c_step)
   } else {
-    EACH_SUM(CLEAR_SUM)
+    EACH_SUM(CLEAR_SUM, t->c[0], t->c[1], t->c_step)
   }
   for (int64_t k = 0; k < whole; k += AMX_ROWS) {
     multiply_steps(t->a[0] + k, depth, t->b[0] + k * t->b_step, t->b_step, rows, narrow);
@@ -53,7 +54,18 @@ INLINE void tile_body(const struct tile *t, enum tile_kind kind, int rows) {
     }
     multiply_steps(a[0], AMX_ROWS, b[0], TILE_COLS, rows, narrow);
   }
-  EACH_SUM(STORE_SUM)
+  if (!aside) {
+    EACH_SUM(amx_store, t->c[0], t->c[1], t->c_step)
+    return;
+  }
+  real sums[TILE_ROWS][TILE_COLS];
+  EACH_SUM(amx_store, sums[0], sums[0] + LANES, TILE_COLS)
+  for (int i = 0; i < rows; i++) {
+    for (int v = 0; v < (narrow ? 1 : 2); v++) {
+      real *c = t->c[v] + i * t->c_step;
+      store(c, load(c) + load(sums[i] + v * LANES));
+    }
+  }
 }
 
 #define DEFINE_KERNELS(rows)                                                                     \

@@ -9,8 +9,20 @@
 #include "real.h"
 
 /* Steps that so many sources make. */
-INLINE int64_t steps_of(int64_t sources) { return (sources + STEP - 1) / STEP; }
+INLINE int64_t steps_of(int64_t sources) { return (sources + STEP - 1) / STEP * STEPS; }
 
+/* Rows of whole vectors of lanes. */
+INLINE void pack_rows(real *to, int64_t to_step, const real *src, int64_t depth_step, int width, int64_t sources) {
+  for (int64_t k = 0; k * STEP < sources; k++) {
+    const real *first = src + k * STEP * depth_step, *second = STEP > 1 && k * STEP + 1 < sources ? first + depth_step : NULL;
+    for (int l = 0; l < width; l += LANES) {
+      vec x = load(first + l), partner = second ? load(second + l) : (vec){0};
+      UNROLL for (int t = 0; t < STEPS; t++) store(to + (k * STEPS + t) * to_step + l, b_steps(x, partner, t));
+    }
+  }
+}
+
+#ifndef TERMS
 INLINE void pack_lane_by_lane(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
                               int64_t begin, int64_t sources) {
   for (int64_t k = begin; k < steps_of(sources); k++) {
@@ -38,14 +50,6 @@ INLINE int64_t pack_transposed(real *to, int width, const real *src, int64_t lan
   return k;
 }
 
-/* Rows of whole vectors of lanes. */
-INLINE void pack_rows(real *to, int64_t to_step, const real *src, int64_t depth_step, int width, int64_t sources) {
-  for (int64_t k = 0; k < steps_of(sources); k++) {
-    const real *first = src + k * STEP * depth_step, *second = k * STEP + 1 < sources ? first + depth_step : NULL;
-    for (int l = 0; l < width; l += LANES) store(to + k * to_step + l, step_of_rows(first + l, second ? second + l : NULL));
-  }
-}
-
 INLINE void pack_panel(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
                        int64_t sources) {
   if (lane_step == 1 && lanes == width && width % LANES == 0) {
@@ -64,6 +68,39 @@ INLINE void pack_panel(real *to, int width, const real *src, int64_t lane_step, 
 HOT void pack_b(real *to, const real *src, int64_t lane_step, int64_t depth_step, int lanes, int64_t sources) {
   pack_panel(to, TILE_COLS, src, lane_step, depth_step, lanes, sources);
 }
+#else
+/* LANES elements `step` apart of which `count` exist; the others are zero. */
+INLINE vec load_some(const real *src, int64_t step, int64_t count) {
+  if (step == 1 && count >= LANES) return load(src);
+  vec v = {0};
+  for (int i = 0; i < LANES; i++) v[i] = i < count ? src[i * step] : 0;
+  return v;
+}
+
+INLINE void store_b_steps(real *to, vec lanes) {
+  UNROLL for (int t = 0; t < STEPS; t++) store(to + t * TILE_COLS, b_steps(lanes, lanes, t));
+}
+
+HOT void pack_b(real *to, const real *src, int64_t lane_step, int64_t depth_step, int lanes, int64_t sources) {
+  if (lane_step == 1 && lanes == TILE_COLS) {
+    pack_rows(to, TILE_COLS, src, depth_step, TILE_COLS, sources);
+    return;
+  }
+  for (int group = 0; group < TILE_COLS; group += LANES, src += LANES * lane_step, lanes -= LANES) {
+    real *at = to + group;
+    int64_t k = 0;
+    for (; lane_step != 1 && depth_step == 1 && k + LANES <= sources; k += LANES) {
+      vec row[LANES];
+      UNROLL for (int l = 0; l < LANES; l++) row[l] = l < lanes ? load(src + l * lane_step + k) : (vec){0};
+      transpose_lanes(row);
+      for (int i = 0; i < LANES; i++, at += STEPS * TILE_COLS) store_b_steps(at, row[i]);
+    }
+    for (; k < sources; k++, at += STEPS * TILE_COLS) {
+      store_b_steps(at, load_some(src + k * depth_step, lane_step, lanes));
+    }
+  }
+}
+#endif
 
 #ifdef AMX
 /* From one row to the next, and from one step to the next, in a panel of A. */
@@ -73,6 +110,23 @@ INLINE int64_t step_pitch(int width) {
   return 1;
 }
 
+#ifdef TERMS
+HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
+                int64_t sources) {
+  int64_t steps = steps_of(sources);
+  for (int l = 0; l < lanes; l++, src += lane_step, to += steps) {
+    for (int64_t k = 0; k < sources; k += LANES) {
+      vec x = load_some(src + k * depth_step, depth_step, sources - k);
+      int64_t count = mnb_min(LANES, sources - k);
+      UNROLL for (int t = 0; t < STEPS; t++) {
+        vec v = a_steps(x, x, t);
+        for (int i = 0; i < count; i++) to[(k + i) * STEPS + t] = v[i];
+      }
+    }
+  }
+  memset(to, 0, (size_t)((width - lanes) * steps) * sizeof(real));
+}
+#else
 HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t depth_step, int lanes,
                 int64_t sources) {
   int64_t steps = steps_of(sources), whole = sources / STEP;
@@ -86,6 +140,7 @@ HOT void pack_a(real *to, int width, const real *src, int64_t lane_step, int64_t
   }
   memset(to, 0, (size_t)((width - lanes) * steps) * sizeof(real));
 }
+#endif
 #else
 INLINE int64_t row_pitch(int64_t steps) {
   (void)steps;

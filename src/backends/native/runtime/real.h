@@ -3,7 +3,14 @@
  * A translation unit defines REAL_BITS as 32 or 64 and then includes the templates. With PAIRS as well, products are of
  * bf16: packers and boxes round two f32 that follow each other in the depth of the product to bf16 and put them into
  * one 32-bit element, so that a step of the tile does two steps of the depth; sums and everything else stay f32. With AMX
- * besides, the tile is that of AMX. */
+ * besides, the tile is that of AMX.
+ *
+ * With TERMS besides, an f32 is the sum of three bf16, and what one source of the depth adds to a sum are the six largest
+ * products of their terms: three steps of two. With the terms h, m and l of one operand and H, M and L of the other,
+ *     step      0        1        2
+ *     A       h  h     m  m     h  l
+ *     B       H  M     H  M     L  H
+ * What is left out is below 2^-24 of the product. Infinities become NaN. */
 #ifndef MNB_REAL_H
 #define MNB_REAL_H
 
@@ -26,7 +33,9 @@
 #if REAL_BITS == 32
 typedef float real;
 typedef int32_t lane_index;
-#if defined(AMX)
+#if defined(TERMS)
+#define OP_NAME(name) mnb_##name##_f32_terms
+#elif defined(AMX)
 #define OP_NAME(name) mnb_##name##_f32_amx
 #elif defined(PAIRS)
 #define OP_NAME(name) mnb_##name##_f32_bf16
@@ -65,19 +74,25 @@ INLINE real sum_lanes(vec v) {
   return total;
 }
 
-/* ---- steps: what one step of the tile takes of an operand ---- */
+/* ---- steps: what one step of the tile takes of an operand; STEP sources of the depth make STEPS of them ---- */
+
+#ifdef TERMS
+enum { PAIRED = 1, STEP = 1, STEPS = 3 };
+#elif defined(PAIRS)
+enum { PAIRED = 1, STEP = 2, STEPS = 1 };
+#else
+enum { PAIRED = 0, STEP = 1, STEPS = 1 };
+#endif
 
 #ifdef PAIRS
-enum { STEP = 2 };
+/* Rounded to bf16, in the low halves of 32 bits. */
+INLINE __m512i to_bf16(vec x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)x)); }
+INLINE vec pair(__m512i first, __m512i second) { return (vec)_mm512_or_si512(first, _mm512_slli_epi32(second, 16)); }
 INLINE vec multiply_add(vec sum, vec x, vec y) {
   return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)y);
 }
 INLINE vec broadcast(real x) { return (vec)_mm512_set1_ps(x); }
-INLINE vec step_of_vectors(vec first, vec second) {
-  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
-  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
-  return (vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
+INLINE vec step_of_vectors(vec first, vec second) { return pair(to_bf16(first), to_bf16(second)); }
 INLINE real step_of(const real *first, const real *second) {
   __m128 both = _mm_setr_ps(*first, second ? *second : 0, 0, 0);
   return _mm_cvtss_f32((__m128)_mm_cvtneps_pbh(both));
@@ -87,7 +102,6 @@ INLINE vec steps_in_row(const real *p) {
   return (vec)_mm512_cvtne2ps_pbh((__m512)load(p + LANES), (__m512)load(p));
 }
 #else
-enum { STEP = 1 };
 INLINE vec multiply_add(vec sum, vec x, vec y) { return sum + x * y; }
 INLINE vec broadcast(real x) { return splat(x); }
 INLINE vec step_of_vectors(vec first, vec second) {
@@ -99,6 +113,38 @@ INLINE real step_of(const real *first, const real *second) {
   return *first;
 }
 INLINE vec steps_in_row(const real *p) { return load(p); }
+#endif
+
+#ifdef TERMS
+/* The three terms of each lane. */
+struct terms {
+  __m512i high, middle, low;
+};
+INLINE struct terms split_terms(vec x) {
+  struct terms t = {.high = to_bf16(x)};
+  x -= (vec)_mm512_slli_epi32(t.high, 16);
+  t.middle = to_bf16(x);
+  t.low = to_bf16(x - (vec)_mm512_slli_epi32(t.middle, 16));
+  return t;
+}
+/* Step 0, 1 or 2 of each lane, in an operand A and in an operand B. */
+INLINE vec a_steps(vec x, vec partner, int step) {
+  (void)partner;
+  struct terms t = split_terms(x);
+  return step == 0 ? pair(t.high, t.high) : step == 1 ? pair(t.middle, t.middle) : pair(t.high, t.low);
+}
+INLINE vec b_steps(vec x, vec partner, int step) {
+  (void)partner;
+  struct terms t = split_terms(x);
+  return step < 2 ? pair(t.high, t.middle) : pair(t.low, t.high);
+}
+#else
+/* The step of each lane, the same in both operands. */
+INLINE vec a_steps(vec x, vec partner, int step) {
+  (void)step;
+  return step_of_vectors(x, partner);
+}
+INLINE vec b_steps(vec x, vec partner, int step) { return a_steps(x, partner, step); }
 #endif
 
 /* The step of every lane from two rows of which the second may be missing. */

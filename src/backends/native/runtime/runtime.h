@@ -8,8 +8,8 @@
  * attention.h   fused attention and its gradient
  * sort32.c sort64.c axis-ops.c                     the ops along one axis
  *
- * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width, real-bf16.c and
- * real-amx.c once for each way to multiply bf16. */
+ * real-f32.c and real-f64.c compile the templates (the .h files that speak of `real`) once per width, real-bf16.c,
+ * real-amx.c and real-amx-high.c once for each way to multiply bf16. */
 #ifndef MNB_RUNTIME_H
 #define MNB_RUNTIME_H
 
@@ -54,20 +54,18 @@ typedef void mnb_op(void *const *buf, const int64_t *p);
 void mnb_enter(void);
 void mnb_leave(void);
 
-/* A kernel over the rows of an op's result, `unit` steps of its range per row. An op that finds one may run it over rows
- * that are complete, each row once, and then sets `done`; otherwise it runs after the op. */
+/* A kernel over the result of an op, seen as a matrix: its range are the rows, its first two parameters the columns to
+ * run over. */
 struct mnb_epilogue {
   mnb_kernel *fn;
   void *const *buf;
   const int64_t *params;
-  int64_t unit;
-  int done;
+  int64_t param_count;
 };
-/* The one of the op that runs, or NULL. */
-struct mnb_epilogue *mnb_current_epilogue(void);
-static inline void mnb_finish_rows(const struct mnb_epilogue *e, int64_t first, int64_t count) {
-  e->fn(e->buf, e->params, first * e->unit, (first + count) * e->unit);
-}
+/* That of the op that runs, or NULL. Who takes it runs it over parts of the result as they become complete, each element
+ * once; if nobody does, it runs after the op. */
+const struct mnb_epilogue *mnb_take_epilogue(void);
+void mnb_finish(const struct mnb_epilogue *e, int64_t row, int64_t rows, int64_t col, int64_t cols);
 
 /* Calls fn(ctx, task, thread) once for every task in [0, tasks); returns when all are done. Which thread takes a
  * task varies from run to run, so a task's result must not depend on it. */

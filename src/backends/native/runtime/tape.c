@@ -4,7 +4,7 @@
  *   2 OP      fn, nbuf, (slot, byteOffset) * nbuf, nparam, param * nparam
  *   3 LOOP    count, bodyWords, nAdvance, (slot, strideBytes) * nAdvance, body
  *   4 COPY    toSlot, toOffset, fromSlot, fromOffset, bytes
- *   5 OP_THEN unit, and what follows KERNEL, then what follows OP: an op whose result a kernel changes (runtime.h)
+ *   5 OP_THEN what follows KERNEL, then what follows OP: an op whose result a kernel changes (runtime.h)
  *
  * A buffer is slots[slot] + byteOffset. A KERNEL is a generated function over [0, range); it runs inline if the range
  * is within the grain and is otherwise cut into chunks, a few per thread. A LOOP runs its body `count` times and moves
@@ -17,7 +17,7 @@
 #include <time.h>
 
 enum { KERNEL = 1, OP = 2, LOOP = 3, COPY = 4, OP_THEN = 5 };
-enum { MAX_BUFFERS = 256, CHUNKS_PER_THREAD = 4 };
+enum { MAX_BUFFERS = 256, MAX_EPILOGUE_PARAMS = 64, CHUNKS_PER_THREAD = 4 };
 
 struct kernel_call {
   mnb_kernel *fn;
@@ -71,17 +71,32 @@ static const int64_t *run_op(const int64_t *w, const uint64_t *slots) {
   return next;
 }
 
-static struct mnb_epilogue *epilogue;
-struct mnb_epilogue *mnb_current_epilogue(void) { return epilogue; }
+static const struct mnb_epilogue *epilogue; /* of the op that runs, until it is taken */
 
-static const int64_t *run_op_then(const int64_t *w, const uint64_t *slots) {
-  void *buf[MAX_BUFFERS];
-  struct mnb_epilogue then = {.fn = (mnb_kernel *)(uintptr_t)w[1], .buf = buf, .unit = w[0]};
-  const int64_t *kernel = w + 1, *op = read_operands(w + 4, slots, buf, &then.params);
-  epilogue = &then;
-  const int64_t *next = run_op(op, slots);
+const struct mnb_epilogue *mnb_take_epilogue(void) {
+  const struct mnb_epilogue *taken = epilogue;
   epilogue = NULL;
-  if (!then.done) run_kernel(kernel, slots);
+  return taken;
+}
+
+void mnb_finish(const struct mnb_epilogue *e, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+  int64_t params[MAX_EPILOGUE_PARAMS];
+  memcpy(params, e->params, (size_t)e->param_count * sizeof *params);
+  params[0] = col;
+  params[1] = col + cols;
+  e->fn(e->buf, params, row, row + rows);
+}
+
+static const int64_t *run_op_then(const int64_t *kernel, const uint64_t *slots) {
+  void *buf[MAX_BUFFERS];
+  struct mnb_epilogue then = {.fn = (mnb_kernel *)(uintptr_t)kernel[0], .buf = buf};
+  const int64_t *op = read_operands(kernel + 3, slots, buf, &then.params);
+  then.param_count = op - then.params;
+  int offered = then.param_count <= MAX_EPILOGUE_PARAMS;
+  epilogue = offered ? &then : NULL;
+  const int64_t *next = run_op(op, slots);
+  if (!offered || epilogue) run_kernel(kernel, slots);
+  epilogue = NULL;
   return next;
 }
 
@@ -142,7 +157,7 @@ static int64_t highest_slot(const int64_t *tape, int64_t words, int64_t highest,
     if (kind == KERNEL || kind == OP) {
       w = highest_operand(w + (kind == KERNEL ? 3 : 1), &highest);
     } else if (kind == OP_THEN) {
-      w = highest_operand(highest_operand(w + 4, &highest) + 1, &highest);
+      w = highest_operand(highest_operand(w + 3, &highest) + 1, &highest);
     } else if (kind == LOOP) {
       *loops = 1;
       int64_t body_words = w[1], advances = w[2];

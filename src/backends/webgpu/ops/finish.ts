@@ -1,7 +1,5 @@
 import { type Load, rewriter, walk } from "../../../compiler/expr.ts";
-import { flatten, ofVar } from "../../../compiler/idx.ts";
 import type { OpInstruction } from "../../../compiler/instruction.ts";
-import type { Kernel } from "../../../compiler/kernel.ts";
 import type { Operand } from "../wgsl/shader.ts";
 import { Values } from "../wgsl/values.ts";
 
@@ -14,14 +12,6 @@ export interface Finish {
   readonly operands: readonly Operand[];
   readonly params: readonly number[];
 }
-
-/** Whether the kernel stores element i of its range, taken row-major, at i. */
-export const isInOrder = ({ axes, stores }: Kernel): boolean =>
-  stores[0].index.key ===
-  flatten(
-    axes.map(ofVar),
-    axes.map((v) => v.size),
-  ).key;
 
 /** The end of an operation whose shader has so many operands and parameters before. */
 export function finishOf(op: OpInstruction, operands: number, params: number): Finish {
