@@ -166,10 +166,14 @@ export const imageMethods = {
       "What each pixel adds to the score on the way from a grey image to this one; all together are the difference.",
     paper: "Sundararajan et al. 2017",
     async explain(q) {
-      const { onProgress, samples: steps } = q;
-      const found = await integratedGradients(q.model, batchOf(q), { ...asked(q), onProgress, steps });
+      const { onProgress, signal, samples } = q;
+      const often = samples === undefined ? { tolerance: 1e-3 } : { steps: samples };
+      const found = await integratedGradients(q.model, batchOf(q), { ...asked(q), ...often, onProgress, signal });
       const [difference, error] = [found.completeness.difference[0], found.completeness.error[0]];
-      return ofValues(found, [{ label: "completeness error", value: Math.abs(error / difference) }]);
+      return ofValues(found, [
+        { label: "steps", value: found.steps },
+        { label: "completeness error", value: Math.abs(error / difference) },
+      ]);
     },
   },
   smoothgrad: {

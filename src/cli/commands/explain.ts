@@ -48,7 +48,7 @@ export const explainCommand = (shell: Shell): Command =>
     .option("--layer <key>", "for Grad-CAM: the layer, such as layer4 (default: the last one whose output is a map)")
     .option(
       "--samples <n>",
-      "how often sampling methods ask the model (default: 1000 for LIME and SHAP, 50 for others)",
+      "how often sampling methods ask the model (default: 1000 for LIME and SHAP, 50 for others, of integrated gradients as many as make it complete to 0.1 %)",
     )
     .option("--seed <n>", "of sampling and of random weights", "0")
     .option("--batch-size <n>", "images that the model gets at once")
