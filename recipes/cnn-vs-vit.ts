@@ -12,7 +12,10 @@ import { evaluateClassifier, float, int, recipe, savedNumbers } from "manabi/tra
  *
  *      manabi train cnn-vs-vit
  *
- *  Not measured yet at this size. */
+ *  Measured (seed 1, `--precision medium --threads 1`; test accuracy of the CNN and the ViT after 1,200 steps each): 500
+ *  images 42.3 and 30.8 %, 2,500: 60.9 and 47.0 %, 12,500: 63.7 and 47.8 %, 50,000: 63.8 and 48.7 %. No crossover: with so
+ *  few steps more data stop helping either, and what the CNN knows from the start is worth 11 to 16 points throughout.
+ *  20 minutes of one core of an AMD EPYC (Zen 4). */
 export default recipe({
   title: "CNN and ViT as data grow",
   args: {
