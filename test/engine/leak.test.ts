@@ -45,8 +45,16 @@ for (const { name } of (await backendsUnderTest()).filter((b) => b.name !== "web
     /** The peak so far: what is resident at one moment depends on when the last collection was. */
     const peak = () => process.resourceUsage().maxRSS * 1024;
     run(warmUp);
-    const before = peak();
-    run(steps);
-    const growth = peak() / before - 1;
-    assert.ok(growth < 0.02, `resident memory grew by ${(100 * growth).toFixed(1)} % of ${before >> 20} MiB`);
+    // Now and then garbage piles up higher than ever before, but seldom; a leak adds to every round.
+    const growths: number[] = [];
+    do {
+      const before = peak();
+      run(steps);
+      growths.push(peak() / before - 1);
+    } while (growths[growths.length - 1] >= 0.02 && growths.length < 4);
+    const shown = growths.map((growth) => `${(100 * growth).toFixed(1)} %`).join(", ");
+    assert.ok(
+      growths[growths.length - 1] < 0.02,
+      `resident memory grew by ${shown} in ${steps} steps each, to ${peak() >> 20} MiB`,
+    );
   });
