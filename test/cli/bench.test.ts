@@ -123,7 +123,7 @@ test("a recipe's training step is profiled, as text, JSON, trace and page", { sk
   const words = ["profile", "mnist-resnet", "--data", "idx", "--batch-size", "16", "--runs", "3"];
   const { code, out, err } = await cli(...words, "--out", "step.json");
   assert.equal(code, 0, err);
-  assert.match(out, /^step\(f32\[16,1,8,8\], i32\[16\]\): \S+ m?s, median of 3 runs\n/);
+  assert.match(out, /^step\(f32\[16,1,8,8\], i32\[16\]\): \S+ [mu]?s, median of 3 runs\n/);
   assert.match(out, /\n +1 {2}\S.*%/);
   assert.match(out, /written: step\.json\nwritten: step\.html\n$/);
   const { traceEvents } = JSON.parse(await readFile(join(root, "step.json"), "utf8"));
